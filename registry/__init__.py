@@ -1,0 +1,1 @@
+"""Cargohold: an OCI container registry in one daemon and one SQLite file."""

@@ -1,0 +1,205 @@
+"""Settings: from a TOML file, the environment and the command line, in rising order."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_type_hints
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+_PREFIX = "CARGOHOLD_"
+
+
+class ConfigError(Exception):
+    """A setting that can't be used; the message names it, where it stands, and what is expected."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSettings:
+    drain_seconds: float = 10
+    head_seconds: float = 10
+    stall_seconds: float = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageSettings:
+    allow_network: bool = False
+    stall_seconds: float = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadSettings:
+    concurrent_limit: int = 1000
+    idle_seconds: float = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushSettings:
+    allow_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteSettings:
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessSettings:
+    mode: Literal["", "open"] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    format: Literal["auto", "human", "json"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    data: str = "./data"
+    listen: list[str] = field(default_factory=lambda: ["127.0.0.1:5000"])
+    access: AccessSettings = field(default_factory=AccessSettings)
+    delete: DeleteSettings = field(default_factory=DeleteSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    push: PushSettings = field(default_factory=PushSettings)
+    storage: StorageSettings = field(default_factory=StorageSettings)
+    uploads: UploadSettings = field(default_factory=UploadSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One effective value: its dotted key, and where it was set."""
+
+    key: str
+    value: Any
+    source: str
+
+
+def load(
+    file: Path | None, environment: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None
+) -> tuple[Settings, list[Setting]]:
+    """The effective settings. ``flags`` maps dotted keys to values. Raises ConfigError."""
+    forms = dict(_forms(Settings))
+    effective = {key: Setting(key, value, "default") for key, value in _flatten(msgspec.to_builtins(Settings()), forms)}
+    layers = [*_read_file(file, forms), *_read_environment(environment, forms)]
+    layers += [Setting(key, value, "command line") for key, value in (flags or {}).items()]
+    for setting in layers:
+        form = forms.get(setting.key)
+        if form is None:
+            raise ConfigError(_unknown(setting, forms))
+        effective[setting.key] = Setting(setting.key, _convert(setting, form), setting.source)
+    _check(effective)
+    return msgspec.convert(_nest(effective.values()), Settings), list(effective.values())
+
+
+def _forms(section: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Each dotted key and the type of its value."""
+    hints = get_type_hints(section)
+    for each in fields(section):
+        if is_dataclass(hints[each.name]):
+            yield from _forms(hints[each.name], f"{prefix}{each.name}.")
+        else:
+            yield f"{prefix}{each.name}", hints[each.name]
+
+
+def _flatten(table: Mapping[str, Any], forms: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict) and key not in forms:
+            yield from _flatten(value, forms, f"{key}.")
+        else:
+            yield key, value
+
+
+def _nest(settings: Iterable[Setting]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for setting in settings:
+        *sections, name = setting.key.split(".")
+        branch = tree
+        for section in sections:
+            branch = branch.setdefault(section, {})
+        branch[name] = setting.value
+    return tree
+
+
+def _read_file(file: Path | None, forms: Mapping[str, Any]) -> list[Setting]:
+    if file is None:
+        return []
+    try:
+        table = tomllib.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: can't be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: not TOML: {error}") from None
+    return [Setting(key, value, str(file)) for key, value in _flatten(table, forms)]
+
+
+def _read_environment(environment: Mapping[str, str], forms: Mapping[str, Any]) -> list[Setting]:
+    settings = []
+    for name, text in environment.items():
+        if name.startswith(_PREFIX):
+            key = name.removeprefix(_PREFIX).lower().replace("__", ".")
+            value = text.split(",") if forms.get(key) == list[str] else text
+            settings.append(Setting(key, value, f"environment variable {name}"))
+    return settings
+
+
+def _convert(setting: Setting, form: Any) -> Any:
+    """The value in its form; text from the environment is read as a number or a truth where one is expected."""
+    try:
+        return msgspec.convert(setting.value, form, strict=not setting.source.startswith("environment"))
+    except msgspec.ValidationError:
+        raise ConfigError(f"{setting.source}: {setting.key} = {setting.value!r}: expected {_describe(form)}") from None
+
+
+def _describe(form: Any) -> str:
+    words = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list[str]: "a list of texts"}
+    if form in words:
+        return words[form]
+    return " or ".join(f'"{choice}"' for choice in form.__args__ if choice)
+
+
+def _unknown(setting: Setting, forms: Mapping[str, Any]) -> str:
+    return f"{setting.source}: unknown setting {setting.key}; there are {', '.join(forms)}"
+
+
+def _check(effective: Mapping[str, Setting]) -> None:
+    """What a type does not say."""
+    for setting in effective.values():
+        if isinstance(setting.value, int | float) and not isinstance(setting.value, bool) and not setting.value > 0:
+            raise ConfigError(f"{setting.source}: {setting.key} = {setting.value}: expected a number above 0")
+    listen = effective["listen"]
+    for address in listen.value:
+        if not _is_address(address):
+            raise ConfigError(f"{listen.source}: listen = {address!r}: expected HOST:PORT, [IPV6]:PORT or unix:PATH")
+    if not listen.value:
+        raise ConfigError(f"{listen.source}: listen: expected at least one address")
+    exposed = [address for address in listen.value if not _is_local(address)]
+    if exposed and effective["access.mode"].value != "open":
+        raise ConfigError(
+            f"{listen.source}: listen = {exposed[0]!r} would let anybody who reaches this address pull, push and "
+            'delete: access control is off; if that is what you want, set access.mode = "open" '
+            "(CARGOHOLD_ACCESS__MODE=open), or listen on 127.0.0.1"
+        )
+
+
+def _is_address(address: str) -> bool:
+    if address.startswith("unix:"):
+        return len(address) > len("unix:")
+    host, _, port = address.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    bracketed = host == f"[{bare}]"
+    return bool(bare) and bracketed == (":" in bare) and port.isascii() and port.isdigit() and int(port) < 65536
+
+
+def _is_local(address: str) -> bool:
+    """Whether only this machine reaches the address."""
+    host = address.rpartition(":")[0]
+    return address.startswith("unix:") or host in {"localhost", "[::1]"} or host.startswith("127.")

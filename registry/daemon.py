@@ -1,0 +1,105 @@
+"""The life of the daemon: database, then background tasks, then server; and back in the opposite order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+
+from registry import systemd
+from registry.http import server
+from registry.http.app import make_app
+from registry.service.registry import Policy, open_registry
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from registry.config import Settings
+
+_LAST_RESORT_SECONDS = 4
+"""How long after the drain a thread that hangs in a system call keeps the process from ending."""
+
+_EXIT_HUNG = 70
+
+log = structlog.get_logger()
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises OSError, FolderUnusable, DatabaseTooNew, sqlite3.Error where it can't start, and what ends a background task.
+    """
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with AsyncExitStack() as stack:
+            data = Path(settings.data)
+            registry = await stack.enter_async_context(open_registry(data, policy_of(settings)))
+            listeners = [listener for address in settings.listen for listener in await server.listen(address)]
+            daemon = server.Server(make_app(registry), limits_of(settings))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_stop_on, signals, daemon)
+                _announce(settings, listeners)
+                systemd.notify("READY=1")
+                await daemon.run(listeners)
+                nursery.cancel_scope.cancel()
+    log.info("stopped")
+
+
+def policy_of(settings: Settings) -> Policy:
+    return Policy(
+        allow_missing=settings.push.allow_missing,
+        delete_enabled=settings.delete.enabled,
+        concurrent_uploads=settings.uploads.concurrent_limit,
+        upload_idle_seconds=settings.uploads.idle_seconds,
+        stall_seconds=settings.storage.stall_seconds,
+        allow_network=settings.storage.allow_network,
+    )
+
+
+def limits_of(settings: Settings) -> server.Limits:
+    return server.Limits(
+        head_seconds=settings.http.head_seconds,
+        stall_seconds=settings.http.stall_seconds,
+        drain_seconds=settings.http.drain_seconds,
+    )
+
+
+async def _stop_on(signals: AsyncIterator[int], daemon: server.Server) -> None:
+    async for number in signals:
+        log.info("stopping", signal=signal.Signals(number).name)
+        systemd.notify("STOPPING=1")
+        _end_anyway_after(daemon.limits.drain_seconds + _LAST_RESORT_SECONDS)
+        daemon.stop()
+
+
+def _end_anyway_after(seconds: float) -> None:
+    """A thread in a system call that does not return can't be stopped; the process ends without it.
+
+    Nothing is lost by it that was acknowledged: an answer goes out only after its COMMIT.
+    """
+
+    def end() -> None:
+        log.error("the disk does not answer; ending without it")
+        os._exit(_EXIT_HUNG)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+
+
+def _announce(settings: Settings, listeners: Sequence[trio.SocketListener]) -> None:
+    addresses = [server.describe(listener) for listener in listeners]
+    log.info("listening", addresses=addresses, data=str(Path(settings.data).resolve()))
+    if sys.stdout.isatty():
+        host = next((address for address in addresses if not address.startswith("unix:")), addresses[0])
+        print(  # noqa: T201 (the greeting of a program on a terminal)
+            f"Cargohold listens on {', '.join(addresses)}\n"
+            f"Everything is kept in {Path(settings.data).resolve()}\n"
+            f"Push a first image:  podman push --tls-verify=false IMAGE {host}/my/image:latest"
+        )

@@ -1,0 +1,12 @@
+"""The routes: they translate between HTTP and the acts of ``service``, and decide nothing.
+
+Laws of this layer:
+
+* A client is dangerous: each connection runs in a guard (``server``), ends at most itself, and never waits for ever.
+* One parse, at the edge: past ``parameters`` there are values such as ``RepositoryName``, never text.
+* What is answered does not depend on the framework: the functions of ``manifests``, ``blobs``, ``uploads``,
+  ``listings`` and ``probes`` take a ``Request`` and return an ``Answer``; ``app`` only carries these through Quart.
+* Default closed: every end point of ``routes`` names the action it performs, and a test holds the table complete.
+* Only a RegistryError reaches a client, through one table of statuses (``errors``). Anything else is a 500, logged
+  once with its traceback under the request's id.
+"""

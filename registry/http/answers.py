@@ -1,0 +1,96 @@
+"""Requests and answers, free of any framework; and what every answer with content has in common."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Mapping
+
+    from registry.http.parameters import Query
+    from registry.oci.digests import Digest
+    from registry.service.access import Principal
+
+IMMUTABLE = "max-age=31536000, immutable"
+"""Cache-Control of what is asked for by its digest (RFC 8246)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request whose head has been read. ``headers`` have lower-case names; a repeated one is joined by ", "."""
+
+    method: str
+    query: Query
+    headers: Mapping[str, str]
+    body: AsyncIterable[bytes]
+    principal: Principal
+
+    @property
+    def content_length(self) -> int | None:
+        """None where only the end of the body tells; the server has checked the syntax."""
+        value = self.headers.get("content-length")
+        return None if value is None else int(value)
+
+
+@dataclass(frozen=True, slots=True)
+class FileSlice:
+    """Bytes of an open file. Whoever sends the answer closes the descriptor, sent or not."""
+
+    descriptor: int
+    start: int
+    length: int
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``length`` is announced where it is not that of the body: the answer to HEAD has the headers of GET."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | FileSlice = b""
+    length: int | None = field(default=None)
+
+    @property
+    def content_length(self) -> int | None:
+        """What Content-Length says; None for a status that has none (RFC 9110, section 8.6)."""
+        if self.status in {204, 304}:
+            return None
+        if self.length is not None:
+            return self.length
+        return self.body.length if isinstance(self.body, FileSlice) else len(self.body)
+
+
+def json_answer(status: int, document: Any, *headers: tuple[str, str]) -> Answer:
+    body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    if not any(name == "Content-Type" for name, _ in headers):
+        headers = (("Content-Type", "application/json"), *headers)
+    return Answer(status, headers, body)
+
+
+def content_headers(digest: Digest, content_type: str, *, by_digest: bool) -> tuple[tuple[str, str], ...]:
+    """The headers of a blob or manifest: they are the same in 200, 206 and 304."""
+    return (
+        ("Content-Type", content_type),
+        ("Docker-Content-Digest", str(digest)),
+        ("ETag", etag(digest)),
+        ("Cache-Control", IMMUTABLE if by_digest else "no-cache"),
+    )
+
+
+def etag(digest: Digest) -> str:
+    return f'"{digest}"'
+
+
+def not_modified(request: Request, digest: Digest) -> bool:
+    """Whether If-None-Match names the content (RFC 9110, section 13.1.2: weak comparison)."""
+    header = request.headers.get("if-none-match")
+    if header is None:
+        return False
+    candidates = {candidate.strip().removeprefix("W/") for candidate in header.split(",")}
+    return "*" in candidates or etag(digest) in candidates

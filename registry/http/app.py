@@ -1,0 +1,112 @@
+"""The answers as a Quart application."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from quart import Response, request
+from quart_trio import QuartTrio
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+
+from registry.http.access_log import AccessLog
+from registry.http.answers import Answer, FileSlice, Request
+from registry.http.errors import error_answer, fault_answer, framework_answer, method_answer, no_route_answer
+from registry.http.parameters import Query
+from registry.http.routes import ROUTES
+from registry.http.streams import FileBody, StreamingConnection, StreamingRequest
+from registry.oci.errors import RegistryError
+from registry.service.access import ANONYMOUS, authorize
+from registry.service.uploads import BodyInterrupted
+
+if TYPE_CHECKING:
+    from hypercorn.typing import ASGIFramework
+
+    from registry.http.routes import Method, Route
+    from registry.service.registry import Registry
+
+_CLIENT_CLOSED_REQUEST = 499
+"""The status in the log of a request whose client went away (as nginx has it); nobody receives it."""
+
+log = structlog.get_logger()
+
+
+class _App(QuartTrio):
+    asgi_http_class = StreamingConnection
+    request_class = StreamingRequest
+
+
+def make_app(registry: Registry) -> ASGIFramework:
+    """The ASGI application of an open registry."""
+    app = _App("registry", static_folder=None)
+    app.config.update(MAX_CONTENT_LENGTH=None, BODY_TIMEOUT=None, RESPONSE_TIMEOUT=None)
+    app.url_map.merge_slashes = False
+    app.url_map.strict_slashes = True
+    for route in ROUTES:
+        for name, method in route.methods.items():
+            _add(app, registry, route, name, method)
+    app.register_error_handler(Exception, lambda error: _respond(registry, _failed(error)))
+    return AccessLog(app)
+
+
+def _add(app: QuartTrio, registry: Registry, route: Route, name: str, method: Method) -> None:
+    async def view(**path_values: str) -> Response:
+        _context().update(route=route.name, **path_values)
+        authorize(registry.policy, method.action)
+        answer = await method.handler(registry, _request(), **path_values)
+        return _respond(registry, answer)
+
+    methods = [name, "HEAD"] if name == "GET" and "HEAD" not in route.methods else [name]
+    app.add_url_rule(route.path, f"{route.name}.{name}", view, methods=methods, provide_automatic_options=False)
+
+
+def _request() -> Request:
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        key = name.lower()
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    return Request(
+        method=request.method,
+        query=Query(request.query_string),
+        headers=headers,
+        body=request.body,
+        principal=ANONYMOUS,
+    )
+
+
+def _failed(error: Exception) -> Answer:
+    match error:
+        case RegistryError():
+            return error_answer(error)
+        case NotFound():
+            return no_route_answer()
+        case MethodNotAllowed():
+            return method_answer(error.valid_methods or ())
+        case HTTPException():
+            return framework_answer(error.code or 500)
+        case BodyInterrupted():
+            return Answer(_CLIENT_CLOSED_REQUEST)
+    request_id = _context()["request_id"]
+    log.error("fault", request_id=request_id, method=request.method, path=request.path, exc_info=error)
+    return fault_answer(request_id)
+
+
+def _context() -> dict[str, str]:
+    """What the access log has on this request."""
+    context: dict[str, str] = request.scope["cargohold"]  # type: ignore[typeddict-item]
+    return context
+
+
+def _common_headers() -> tuple[tuple[str, str], ...]:
+    return ("Docker-Distribution-Api-Version", "registry/2.0"), ("X-Request-Id", _context()["request_id"])
+
+
+def _respond(registry: Registry, answer: Answer) -> Response:
+    body: Any = FileBody(answer.body, registry.hops) if isinstance(answer.body, FileSlice) else answer.body
+    response = Response(b"", answer.status)
+    response.response = body if isinstance(body, FileBody) else response.data_body_class(body)
+    response.headers = Headers([*answer.headers, *_common_headers()])
+    if answer.content_length is not None:
+        response.headers["Content-Length"] = str(answer.content_length)
+    return response

@@ -1,0 +1,56 @@
+"""Answers about blobs (end-2, end-10)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from registry.http import parameters
+from registry.http.answers import Answer, FileSlice, content_headers, etag, not_modified
+from registry.oci.ranges import ByteRange, parse_range
+from registry.service import blobs
+
+if TYPE_CHECKING:
+    from registry.http.answers import Request
+    from registry.service.blobs import Blob
+    from registry.service.registry import Registry
+
+_CONTENT_TYPE = "application/octet-stream"
+
+
+async def get(registry: Registry, request: Request, name: str, digest: str) -> Answer:
+    """The whole blob, or one range of it (RFC 9110, section 14)."""
+    blob = blobs.find(registry, parameters.repository_name(name), parameters.digest(digest))
+    headers = _headers(blob)
+    if not_modified(request, blob.digest):
+        return Answer(304, headers)
+    part = _part(request, blob)
+    status, span = 200, ByteRange(0, blob.size)
+    if part is not None:
+        status, span = 206, part
+        headers += (("Content-Range", f"bytes {part.start}-{part.stop - 1}/{blob.size}"),)
+    descriptor = await blobs.open_file(registry, blob.digest)
+    return Answer(status, headers, FileSlice(descriptor, span.start, span.length))
+
+
+async def head(registry: Registry, request: Request, name: str, digest: str) -> Answer:
+    blob = blobs.find(registry, parameters.repository_name(name), parameters.digest(digest))
+    if not_modified(request, blob.digest):
+        return Answer(304, _headers(blob))
+    return Answer(200, _headers(blob), length=blob.size)
+
+
+async def delete(registry: Registry, _request: Request, name: str, digest: str) -> Answer:
+    await blobs.delete(registry, parameters.repository_name(name), parameters.digest(digest))
+    return Answer(202)
+
+
+def _headers(blob: Blob) -> tuple[tuple[str, str], ...]:
+    return (*content_headers(blob.digest, _CONTENT_TYPE, by_digest=True), ("Accept-Ranges", "bytes"))
+
+
+def _part(request: Request, blob: Blob) -> ByteRange | None:
+    """The range that is asked for; None for the whole. Raises RangeNotSatisfiable."""
+    header = request.headers.get("range")
+    if header is None or request.headers.get("if-range", etag(blob.digest)) != etag(blob.digest):
+        return None
+    return parse_range(header, blob.size)

@@ -1,0 +1,106 @@
+"""The one place where text from a request becomes a value, or an error that says what would be right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from registry.oci.digests import Digest, parse_algorithm
+from registry.oci.errors import DigestInvalid, ManifestInvalid, ManifestUnknown, ParameterInvalid
+from registry.oci.names import RepositoryName, Tag
+from registry.oci.ranges import parse_content_range
+from registry.service.uploads import Chunk
+
+if TYPE_CHECKING:
+    from registry.http.answers import Request
+
+PAGE_LIMIT = 1000
+"""Most entries on one page of a listing."""
+
+_FIELDS_LIMIT = 1000
+
+
+class Query:
+    """The query of a URL."""
+
+    __slots__ = ("_pairs",)
+
+    def __init__(self, raw: bytes) -> None:
+        """Raises ParameterInvalid."""
+        try:
+            self._pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=_FIELDS_LIMIT)
+        except ValueError:
+            raise ParameterInvalid(f"the query has to be ASCII, with at most {_FIELDS_LIMIT} fields") from None
+
+    def one(self, name: str) -> str | None:
+        """The value of a parameter that may stand once. Raises ParameterInvalid."""
+        values = self.all(name)
+        if len(values) > 1:
+            raise ParameterInvalid(f"the parameter {name} stands more than once")
+        return values[0] if values else None
+
+    def all(self, name: str) -> list[str]:
+        return [value for key, value in self._pairs if key == name]
+
+
+def repository_name(text: str) -> RepositoryName:
+    return RepositoryName.parse(text)
+
+
+def digest(text: str) -> Digest:
+    return Digest.parse(text)
+
+
+def reference(text: str) -> Tag | Digest:
+    """A tag or a digest. Raises DigestInvalid, ManifestInvalid."""
+    return Digest.parse(text) if ":" in text else Tag.parse(text)
+
+
+def known_reference(text: str) -> Tag | Digest:
+    """A reference to what is there already: no manifest has an invalid tag. Raises DigestInvalid, ManifestUnknown."""
+    try:
+        return reference(text)
+    except ManifestInvalid:
+        raise ManifestUnknown(text[:129]) from None
+
+
+def required_digest(query: Query) -> Digest:
+    """The parameter ``digest``. Raises DigestInvalid."""
+    text = query.one("digest")
+    if text is None:
+        raise DigestInvalid("the parameter digest is missing: it names the digest of the whole blob")
+    return Digest.parse(text)
+
+
+def algorithm(text: str) -> str:
+    return parse_algorithm(text)
+
+
+def tags(query: Query) -> list[Tag]:
+    return [Tag.parse(text) for text in dict.fromkeys(query.all("tag"))]
+
+
+def mount_source(query: Query) -> RepositoryName | None:
+    """The parameter ``from``; None where it is absent. Raises NameInvalid."""
+    text = query.one("from")
+    return None if text is None else RepositoryName.parse(text)
+
+
+def page_size(query: Query) -> int:
+    """The parameter ``n``, at most PAGE_LIMIT. Raises ParameterInvalid."""
+    text = query.one("n")
+    if text is None:
+        return PAGE_LIMIT
+    if not (text.isascii() and text.isdigit()):
+        raise ParameterInvalid("n has to be a number of entries, 0 or more", {"n": text[:32]})
+    return PAGE_LIMIT if len(text.lstrip("0")) > len(str(PAGE_LIMIT)) else min(int(text), PAGE_LIMIT)
+
+
+def chunk(request: Request) -> Chunk:
+    """The body of an upload request, with what its headers say of it. Raises BlobUploadInvalid."""
+    content_range = request.headers.get("content-range")
+    return Chunk(
+        body=request.body,
+        content_range=None if content_range is None else parse_content_range(content_range),
+        content_length=request.content_length,
+    )

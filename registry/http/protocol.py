@@ -1,0 +1,123 @@
+"""HTTP/1.1 as this daemon speaks it: Hypercorn's protocol, without what lets a client do harm.
+
+No upgrade is made and no HTTP/2 spoken; a message whose end two parsers could see in different places is refused; an
+answer that comes before the end of the request's body announces that the connection closes; ``100 Continue`` goes out
+when the application begins to read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import h11
+from hypercorn.events import Closed
+from hypercorn.protocol.events import Response
+from hypercorn.protocol.h11 import H11Protocol
+
+if TYPE_CHECKING:
+    from hypercorn.protocol.events import Event as StreamEvent
+    from hypercorn.typing import H11SendableEvent
+
+
+class Refused(Exception):
+    """The request was answered with an error below the application; the connection ends."""
+
+
+class GuardedProtocol(H11Protocol):
+    def __init__(self, app: Any, *args: Any) -> None:
+        super().__init__(self._call_app, *args)
+        self._guarded_app = app
+        self._continue = False
+        self._disconnected = False
+        self.stopping = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Between two requests."""
+        return self.stream is None
+
+    @property
+    def expects_head(self) -> bool:
+        return self.connection.their_state is h11.IDLE
+
+    @property
+    def expects_body(self) -> bool:
+        return self.connection.their_state is h11.SEND_BODY
+
+    @property
+    def has_partial_head(self) -> bool:
+        return self.expects_head and bool(self.connection.trailing_data[0])
+
+    @property
+    def has_unread_body(self) -> bool:
+        """Whether the client may still be sending what nobody will read, after an answer or an error."""
+        return self.connection.their_state in {h11.SEND_BODY, h11.ERROR}
+
+    async def disconnect(self) -> None:
+        """Tell the application that the client went away in the middle of its request."""
+        self._disconnected = True
+        await self.handle(Closed())
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        if isinstance(event, Response) and event.status_code >= 200 and (self.expects_body or self.stopping):
+            event.headers.append((b"connection", b"close"))
+        await super().stream_send(event)
+
+    async def _call_app(self, scope: Any, receive: Any, send: Any, sync_spawn: Any, call_soon: Any) -> None:
+        async def receive_continued() -> Any:
+            await self._send_continue()
+            return await receive()
+
+        self._continue = False
+        try:
+            await self._guarded_app(scope, receive_continued, send, sync_spawn, call_soon)
+        finally:
+            if self._disconnected:
+                await self.send(Closed())  # the message of the disconnect may still wait for room in a queue
+
+    async def _send_continue(self) -> None:
+        if not self._continue and self.connection.they_are_waiting_for_100_continue:
+            self._continue = True
+            headers = self.config.response_headers("h11")
+            await self._send_h11_event(h11.InformationalResponse(status_code=100, headers=headers))
+
+    async def _send_h11_event(self, event: H11SendableEvent) -> None:
+        """Hold back the ``100 Continue`` that Hypercorn sends as soon as a head is read."""
+        if isinstance(event, h11.InformationalResponse) and not self._continue:
+            return
+        await super()._send_h11_event(event)
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        status = _refusal(event)
+        if status is not None:
+            await self._send_error_response(status)
+            await self.send(Closed())
+            raise Refused
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        """Begin a request.
+
+        An Upgrade is ignored (RFC 9110, section 7.8), an absolute target made relative (RFC 9112, section 3.2.2).
+        """
+        target = request.target
+        if not target.startswith(b"/"):
+            parts = urlsplit(target.decode("ascii"))
+            target = ((parts.path or "/") + (f"?{parts.query}" if parts.query else "")).encode("ascii")
+        headers = [(name, value) for name, value in request.headers.raw_items() if name.lower() != b"upgrade"]
+        await super()._create_stream(
+            h11.Request(method=request.method, target=target, headers=headers, http_version=request.http_version)
+        )
+
+
+def _refusal(request: h11.Request) -> int | None:
+    """The status with which a request is refused before it reaches the application (RFC 9112, sections 3.2 and 6)."""
+    names = [name for name, _ in request.headers]
+    chunked = b"transfer-encoding" in names
+    if request.http_version not in {b"1.0", b"1.1"}:
+        return 505
+    if chunked and (b"content-length" in names or request.http_version == b"1.0"):
+        return 400
+    if not request.target.isascii() or not request.target.startswith((b"/", b"http://", b"https://")):
+        return 400
+    return None

@@ -1,0 +1,77 @@
+"""Every end point: its path, its methods, and the action that each performs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from registry.http import blobs, listings, manifests, probes, uploads
+from registry.http.answers import Answer
+from registry.service.access import Action
+
+Handler = Callable[..., Awaitable[Answer]]
+"""``await handler(registry, request, **path_values)``"""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    handler: Handler
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """``path`` is a werkzeug rule; ``name`` is the end point's name in logs."""
+
+    name: str
+    path: str
+    methods: dict[str, Method]
+
+
+_PULL, _PUSH, _DELETE = Action.PULL, Action.PUSH, Action.DELETE
+
+_BEGIN: Final = {"POST": Method(uploads.begin, _PUSH)}
+
+ROUTES: Final = (
+    Route("live", "/live", {"GET": Method(probes.live, Action.PROBE)}),
+    Route("healthz", "/healthz", {"GET": Method(probes.healthz, Action.PROBE)}),
+    Route("ready", "/ready", {"GET": Method(probes.ready, Action.PROBE)}),
+    Route("version", "/v2/", {"GET": Method(listings.version_check, Action.DISCOVER)}),
+    Route("version-bare", "/v2", {"GET": Method(listings.version_check, Action.DISCOVER)}),
+    Route("catalog", "/v2/_catalog", {"GET": Method(listings.catalog, Action.DISCOVER)}),
+    Route("extensions", "/v2/_oci/ext/discover", {"GET": Method(listings.extensions, Action.DISCOVER)}),
+    Route("tags", "/v2/<path:name>/tags/list", {"GET": Method(listings.tags, _PULL)}),
+    Route("referrers", "/v2/<path:name>/referrers/<digest>", {"GET": Method(listings.referrers, _PULL)}),
+    Route(
+        "manifest",
+        "/v2/<path:name>/manifests/<reference>",
+        {
+            "GET": Method(manifests.get, _PULL),
+            "HEAD": Method(manifests.head, _PULL),
+            "PUT": Method(manifests.put, _PUSH),
+            "DELETE": Method(manifests.delete, _DELETE),
+        },
+    ),
+    Route(
+        "blob",
+        "/v2/<path:name>/blobs/<digest>",
+        {
+            "GET": Method(blobs.get, _PULL),
+            "HEAD": Method(blobs.head, _PULL),
+            "DELETE": Method(blobs.delete, _DELETE),
+        },
+    ),
+    Route("uploads", "/v2/<path:name>/blobs/uploads/", _BEGIN),
+    Route("uploads-bare", "/v2/<path:name>/blobs/uploads", _BEGIN),
+    Route(
+        "upload",
+        "/v2/<path:name>/blobs/uploads/<upload_id>",
+        {
+            "GET": Method(uploads.status, _PUSH),
+            "PATCH": Method(uploads.append, _PUSH),
+            "PUT": Method(uploads.finish, _PUSH),
+            "DELETE": Method(uploads.cancel, _PUSH),
+        },
+    ),
+)

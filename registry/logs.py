@@ -1,0 +1,35 @@
+"""Logs: one line per event, for people or as JSON."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import Processor
+
+    from registry.config import LogSettings
+
+_LEVELS = logging.getLevelNamesMapping()
+
+
+def set_up(settings: LogSettings) -> None:
+    """Write to standard error; ``auto`` means for people on a terminal, JSON elsewhere."""
+    human = settings.format == "human" or (settings.format == "auto" and sys.stderr.isatty())
+    processors: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=not human),
+    ]
+    if human:
+        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+    else:
+        processors += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

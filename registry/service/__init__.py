@@ -1,0 +1,12 @@
+"""The acts: what a client or an operator may do with a registry.
+
+Laws of this layer:
+
+* It is asynchronous, and knows neither HTTP nor SQL nor paths: it calls functions of ``store`` through the database
+  and through hops.
+* A function that changes something returns after what it changed is durable; cancelled before that, it leaves either
+  nothing or something that garbage collection takes.
+* A digest's lock is taken before a transaction is queued, never inside one.
+* Time and chance come in here: ids are made by ``secrets``, moments are the transaction's.
+* No task outlives its nursery; one that fails ends the daemon.
+"""

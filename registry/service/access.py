@@ -1,0 +1,38 @@
+"""Who asks, for what, and whether it is allowed: the one place where a request can be turned away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from registry.oci.errors import Unsupported
+
+if TYPE_CHECKING:
+    from registry.service.registry import Policy
+
+
+class Action(StrEnum):
+    """What a request does to a repository or to the registry. Every end point has one."""
+
+    PROBE = "probe"
+    DISCOVER = "discover"
+    PULL = "pull"
+    PUSH = "push"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The one on whose behalf a request is made."""
+
+    name: str
+
+
+ANONYMOUS = Principal("anonymous")
+
+
+def authorize(policy: Policy, action: Action) -> None:
+    """Raises Unsupported for what the operator switched off."""
+    if action is Action.DELETE and not policy.delete_enabled:
+        raise Unsupported("deleting is switched off in this registry (delete.enabled)")

@@ -1,0 +1,80 @@
+"""Whether the registry can serve: what is degraded, and a probe that really pushes."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+
+if TYPE_CHECKING:
+    from registry.service.registry import Registry
+    from registry.store.database import ReadTx, WriteTx
+
+_PROBE_KEPT_SECONDS = 1.0
+_WATCH_SECONDS = 1.0
+
+log = structlog.get_logger()
+
+
+class Health:
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._stalled: str | None = None
+        self._probing = trio.Lock()
+        self._probed_at = -_PROBE_KEPT_SECONDS
+        self._probe_result: str | None = None
+
+    def degraded(self) -> list[str]:
+        """What is wrong, in words for the operator; empty while pulls can be served."""
+        reasons = [] if self._stalled is None else [self._stalled]
+        try:
+            self._registry.database.read_now(_read_probe)
+        except sqlite3.Error as error:
+            reasons.append(f"database: {error}")
+        return reasons
+
+    async def probe_push(self) -> str | None:
+        """Write a row, create, sync and remove a file; why it failed, None if it did not. One at a time, kept 1 s."""
+        async with self._probing:
+            if trio.current_time() - self._probed_at >= _PROBE_KEPT_SECONDS:
+                self._probe_result = await self._probe_push()
+                self._probed_at = trio.current_time()
+            return self._probe_result
+
+    async def _probe_push(self) -> str | None:
+        if self._stalled is not None:
+            return self._stalled
+        try:
+            await self._registry.database.write(_write_probe)
+        except sqlite3.Error as error:
+            return f"database: {error}"
+        try:
+            await self._registry.hops(self._registry.files.probe)
+        except OSError as error:
+            return f"disk: {error}"
+        return None
+
+    async def watch(self) -> None:
+        """Notice file system calls that don't come back: log the first, and be degraded until they do."""
+        while True:
+            slowest = self._registry.hops.slowest()
+            stalled = slowest is not None and slowest[1] >= self._registry.policy.stall_seconds
+            if slowest is not None and stalled:
+                if self._stalled is None:
+                    log.error("storage stalls", call=slowest[0], seconds=round(slowest[1], 1))
+                self._stalled = f"disk: {slowest[0]} has taken {slowest[1]:.0f} s"
+            elif self._stalled is not None:
+                log.warning("storage answers again")
+                self._stalled = None
+            await trio.sleep(_WATCH_SECONDS)
+
+
+def _read_probe(tx: ReadTx) -> None:
+    tx.execute("SELECT commits FROM commit_counter").fetchone()
+
+
+def _write_probe(tx: WriteTx) -> None:
+    """The transaction's own entry in the commit counter is the row."""
+    tx.execute("SELECT commits FROM commit_counter").fetchone()

@@ -1,0 +1,168 @@
+"""Reading, pushing, deleting and listing manifests and tags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from registry.oci import manifest as oci_manifest
+from registry.oci.digests import CANONICAL, Digest
+from registry.oci.errors import DigestInvalid, ManifestBlobUnknown, ManifestUnknown, NameUnknown
+from registry.store import manifests, repositories, tags
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from registry.oci.manifest import Manifest
+    from registry.oci.names import RepositoryName, Tag
+    from registry.service.access import Principal
+    from registry.service.registry import Registry
+    from registry.store.database import ReadTx, WriteTx
+    from registry.store.manifests import Referrer, StoredManifest
+
+_PARSED_ON_THE_LOOP_BYTES = 16 * 1024
+"""A larger manifest is parsed in a thread: 4 MiB of JSON take a tenth of a second."""
+
+_REFERRERS_BYTES = 4 * 1024 * 1024
+"""Annotations that one page of referrers holds at most, unless a single one is larger."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestContent:
+    manifest: StoredManifest
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    digest: Digest
+    subject: Digest | None
+
+
+def find(registry: Registry, name: RepositoryName, reference: Tag | Digest) -> StoredManifest:
+    """Raises ManifestUnknown."""
+    return registry.database.read_now(_find, name, reference)
+
+
+def read(registry: Registry, name: RepositoryName, reference: Tag | Digest) -> ManifestContent:
+    """The manifest with its bytes as pushed. Raises ManifestUnknown."""
+    return registry.database.read_now(_read, name, reference)
+
+
+async def push(
+    registry: Registry,
+    name: RepositoryName,
+    reference: Tag | Digest,
+    more_tags: Sequence[Tag],
+    body: bytes,
+    content_type: str | None,
+    principal: Principal,
+) -> Pushed:
+    """Store a manifest and point its tags to it, all in one transaction.
+
+    Raises ManifestInvalid, DigestInvalid, ManifestBlobUnknown.
+    """
+    if len(body) <= _PARSED_ON_THE_LOOP_BYTES:
+        manifest = oci_manifest.parse(body, content_type)
+    else:
+        manifest = await registry.hops(oci_manifest.parse, body, content_type)
+    if isinstance(reference, Digest):
+        digest = Digest.of(body, reference.algorithm)
+        if digest != reference:
+            raise DigestInvalid(
+                "the manifest's content has another digest", {"expected": str(reference), "received": str(digest)}
+            )
+        tags_to_point = more_tags
+    else:
+        digest = Digest.of(body, CANONICAL)
+        tags_to_point = [reference, *more_tags]
+    await registry.database.write(
+        _push, name, digest, tags_to_point, manifest, principal.name, allow_missing=registry.policy.allow_missing
+    )
+    return Pushed(digest, manifest.subject)
+
+
+async def delete(registry: Registry, name: RepositoryName, reference: Tag | Digest, principal: Principal) -> None:
+    """Delete a tag, or a manifest with its tags. Raises NameUnknown, ManifestUnknown."""
+    await registry.database.write(_delete, name, reference, principal.name)
+
+
+async def list_tags(registry: Registry, name: RepositoryName, last: str, limit: int) -> list[str]:
+    """Tags after ``last`` in the order of their bytes. Raises NameUnknown."""
+    names = await registry.database.read(tags.list_names, name, last=last, limit=limit)
+    if names is None:
+        raise NameUnknown(name)
+    return names
+
+
+async def list_repositories(registry: Registry, last: str, limit: int) -> list[str]:
+    """Repositories after ``last`` in the order of their bytes."""
+    return await registry.database.read(repositories.list_names, last=last, limit=limit)
+
+
+async def list_referrers(
+    registry: Registry, name: RepositoryName, subject: Digest, artifact_type: str | None, last: str, limit: int
+) -> tuple[list[Referrer], bool]:
+    """One page of the manifests whose subject is the digest, and whether there are more."""
+    return await registry.database.read(_list_referrers, name, subject, artifact_type, last, limit)
+
+
+def _find(tx: ReadTx, name: RepositoryName, reference: Tag | Digest) -> StoredManifest:
+    manifest = manifests.find(tx, name, reference)
+    if manifest is None:
+        raise ManifestUnknown(reference)
+    return manifest
+
+
+def _read(tx: ReadTx, name: RepositoryName, reference: Tag | Digest) -> ManifestContent:
+    manifest = _find(tx, name, reference)
+    return ManifestContent(manifest, manifests.read_body(tx, manifest.id))
+
+
+def _push(
+    tx: WriteTx,
+    name: RepositoryName,
+    digest: Digest,
+    tags_to_point: Sequence[Tag],
+    manifest: Manifest,
+    principal: str,
+    *,
+    allow_missing: bool,
+) -> None:
+    repository = repositories.find_or_create(tx, name)
+    if not allow_missing:
+        missing = [
+            edge.digest for edge in manifest.edges if edge.required and manifests.is_missing(tx, repository, edge)
+        ]
+        if missing:
+            raise ManifestBlobUnknown(missing)
+    stored = manifests.add(tx, repository, digest, manifest)
+    for tag in tags_to_point:
+        tags.point(tx, repository, tag, stored, digest, principal)
+
+
+def _delete(tx: WriteTx, name: RepositoryName, reference: Tag | Digest, principal: str) -> None:
+    repository = repositories.find(tx, name)
+    if repository is None:
+        raise NameUnknown(name)
+    if isinstance(reference, Digest):
+        manifest = _find(tx, name, reference)
+        tags.remove_of_manifest(tx, repository, manifest.id, manifest.digest, principal)
+        manifests.remove(tx, manifest.id)
+    elif not tags.remove(tx, repository, reference, principal):
+        raise ManifestUnknown(reference)
+
+
+def _list_referrers(
+    tx: ReadTx, name: RepositoryName, subject: Digest, artifact_type: str | None, last: str, limit: int
+) -> tuple[list[Referrer], bool]:
+    page: list[Referrer] = []
+    bytes_left = _REFERRERS_BYTES
+    for referrer in manifests.list_referrers(
+        tx, name, subject, artifact_type=artifact_type, last=last, limit=limit + 1
+    ):
+        bytes_left -= sum(len(key) + len(value) for key, value in referrer.annotations.items())
+        if len(page) == limit or (page and bytes_left < 0):
+            return page, True
+        page.append(referrer)
+    return page, False

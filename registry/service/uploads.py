@@ -1,0 +1,260 @@
+"""Uploading blobs: sessions that survive a crash, and the way from the last byte to a blob that is there for good."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections import OrderedDict
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import trio
+
+from registry.oci.digests import CANONICAL, ContentHash, Digest
+from registry.oci.errors import BlobUploadUnknown, DigestInvalid, SizeInvalid, TooManyRequests, UploadBusy
+from registry.oci.upload import Upload
+from registry.store import blobs, uploads
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Iterator
+
+    from registry.oci.names import RepositoryName
+    from registry.oci.ranges import ByteRange
+    from registry.service.access import Principal
+    from registry.service.registry import Registry
+    from registry.store.database import WriteTx
+    from registry.store.files import UploadFile
+
+_PIECE_BYTES = 1024 * 1024
+"""How much is gathered before it is written and hashed in one hop."""
+
+_REHASH_BYTES = 64 * 1024 * 1024
+"""How much is hashed in one hop when a file has to be read again."""
+
+_HASHES = 4096
+"""Sessions whose running hash is kept in memory; the file of any other one is read again when it is closed."""
+
+_EXPIRED_AT_ONCE = 100
+
+
+class BodyInterrupted(Exception):
+    """Raised by a chunk's body: its sender went away before the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes on their way in, and what their headers say of them. The body is read once, at the pace of the disk."""
+
+    body: AsyncIterable[bytes]
+    content_range: ByteRange | None = None
+    content_length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """The one request that writes to an upload just now."""
+
+    scope: trio.CancelScope
+    released: trio.Event
+
+
+class Uploads:
+    """The upload sessions of a registry. Rows tell how far each has come; this holds who writes to which."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._writers: dict[str, _Writer] = {}
+        self._hashes: OrderedDict[str, ContentHash] = OrderedDict()
+
+    async def begin(self, name: RepositoryName, principal: Principal, algorithm: str = CANONICAL) -> Upload:
+        """Open a session; it lasts until it is closed, cancelled, or idle for too long."""
+        upload = Upload(_new_id(), name, algorithm, offset=0)
+        await self._registry.database.write(uploads.add, upload, principal.name)
+        return upload
+
+    def find(self, name: RepositoryName, principal: Principal, upload_id: str) -> Upload:
+        """How far the session has come. Raises BlobUploadUnknown."""
+        upload = self._registry.database.read_now(uploads.find, upload_id, name, principal.name)
+        if upload is None:
+            raise BlobUploadUnknown
+        return upload
+
+    async def append(self, name: RepositoryName, principal: Principal, upload_id: str, chunk: Chunk) -> Upload:
+        """Append a chunk (PATCH); returns when it is durable.
+
+        Cancelled, or left by its sender, it keeps what had arrived. Raises BlobUploadUnknown, UploadBusy,
+        UploadOffsetInvalid, SizeInvalid.
+        """
+        with self._writing(upload_id):
+            upload = self.find(name, principal, upload_id)
+            length = upload.expect(chunk.content_range, chunk.content_length)
+            content_hash = self._hash_of(upload, upload.algorithm)
+            async with self._open(upload) as file:
+                try:
+                    await self._receive(file, chunk, length, content_hash)
+                except (trio.Cancelled, BodyInterrupted):
+                    with trio.CancelScope(shield=True):
+                        await self._acknowledge(upload, file, content_hash)
+                    raise
+                return await self._acknowledge(upload, file, content_hash)
+
+    async def finish(
+        self, name: RepositoryName, principal: Principal, upload_id: str, chunk: Chunk, digest: Digest
+    ) -> None:
+        """Close the session (PUT), with or without a last chunk; returns when the blob is durable.
+
+        Until then the session stays as it was: the chunk's bytes don't count. Raises as ``append``, and DigestInvalid.
+        """
+        with self._writing(upload_id):
+            upload = self.find(name, principal, upload_id)
+            length = upload.expect(chunk.content_range, chunk.content_length)
+            content_hash = self._hash_of(upload, digest.algorithm)
+            if content_hash is not None:
+                self._remember(upload_id, content_hash.copy())
+            async with self._open(upload) as file:
+                await self._receive(file, chunk, length, content_hash)
+                await self._publish(upload, file, content_hash, digest)
+            self._hashes.pop(upload_id, None)
+
+    async def push(self, name: RepositoryName, chunk: Chunk, digest: Digest) -> None:
+        """Push a blob in one request, without a session. Raises DigestInvalid, SizeInvalid."""
+        upload = Upload(_new_id(), name, digest.algorithm, offset=0)
+        with self._writing(upload.id):
+            try:
+                async with self._open(upload) as file:
+                    content_hash = ContentHash(digest.algorithm)
+                    await self._receive(file, chunk, chunk.content_length, content_hash)
+                    await self._publish(upload, file, content_hash, digest)
+            except BaseException:
+                with trio.CancelScope(shield=True):
+                    await self._registry.hops(self._registry.files.remove_upload, upload.id)
+                raise
+
+    async def cancel(self, name: RepositoryName, principal: Principal, upload_id: str) -> None:
+        """End a session and whatever request writes to it. Raises BlobUploadUnknown."""
+        self.find(name, principal, upload_id)
+        writer = self._writers.get(upload_id)
+        if writer is not None:
+            writer.scope.cancel()
+            await writer.released.wait()
+        with self._writing(upload_id):
+            self.find(name, principal, upload_id)
+            with trio.CancelScope(shield=True):
+                await self._registry.database.write(uploads.remove, upload_id)
+                await self._registry.hops(self._registry.files.remove_upload, upload_id)
+            self._hashes.pop(upload_id, None)
+
+    async def expire(self, idle_seconds: float) -> None:
+        """Remove the sessions that were idle for so long, and files that no session knows."""
+        database, files = self._registry.database, self._registry.files
+        while idle := await database.read(uploads.list_idle, idle_seconds=idle_seconds, limit=_EXPIRED_AT_ONCE):
+            for upload_id in idle:
+                with suppress(UploadBusy, BlobUploadUnknown), self._writing(upload_id):
+                    if await database.write(uploads.remove_idle, upload_id, idle_seconds=idle_seconds):
+                        await self._registry.hops(files.remove_upload, upload_id)
+            if any(upload_id in self._writers for upload_id in idle):
+                break
+        for upload_id in await self._registry.hops(lambda: list(files.uploads_idle_for(idle_seconds))):
+            if upload_id not in self._writers and not database.read_now(uploads.exists, upload_id):
+                await self._registry.hops(files.remove_upload, upload_id)
+
+    @contextmanager
+    def _writing(self, upload_id: str) -> Iterator[None]:
+        """Be the only writer of an upload. Raises UploadBusy, and BlobUploadUnknown once ``cancel`` ended it."""
+        if upload_id in self._writers:
+            raise UploadBusy
+        writer = _Writer(trio.CancelScope(), trio.Event())
+        self._writers[upload_id] = writer
+        try:
+            with writer.scope:
+                yield
+        finally:
+            del self._writers[upload_id]
+            writer.released.set()
+        if writer.scope.cancelled_caught:
+            raise BlobUploadUnknown
+
+    @asynccontextmanager
+    async def _open(self, upload: Upload) -> AsyncIterator[UploadFile]:
+        """The upload's file. Raises TooManyRequests, and BlobUploadUnknown where a crash took the file.
+
+        (The crash came between the rename that published the blob and the transaction that ends the session.)
+        """
+        if len(self._writers) > self._registry.policy.concurrent_uploads:
+            raise TooManyRequests("too many uploads at once (uploads.concurrent_limit)", retry_after_seconds=1)
+        try:
+            file = await self._registry.hops(self._registry.files.open_upload, upload.id, upload.offset)
+        except FileNotFoundError:
+            raise BlobUploadUnknown from None
+        try:
+            yield file
+        finally:
+            file.close()
+
+    async def _receive(
+        self, file: UploadFile, chunk: Chunk, length: int | None, content_hash: ContentHash | None
+    ) -> None:
+        """Write and hash the body, piece by piece. Raises SizeInvalid unless it has ``length`` bytes."""
+        start, gathered, gathered_bytes = file.offset, [], 0
+        try:
+            async for piece in chunk.body:
+                gathered.append(piece)
+                gathered_bytes += len(piece)
+                if length is not None and file.offset + gathered_bytes - start > length:
+                    raise SizeInvalid(f"the body has more than the {length} bytes that its headers announce")
+                if gathered_bytes >= _PIECE_BYTES:
+                    await self._registry.hops(file.append, gathered, content_hash)
+                    gathered, gathered_bytes = [], 0
+        except BodyInterrupted:
+            await self._registry.hops(file.append, gathered, content_hash)
+            raise
+        await self._registry.hops(file.append, gathered, content_hash)
+        if length is not None and file.offset - start < length:
+            raise SizeInvalid(f"the body has {file.offset - start} bytes, its headers announce {length}")
+
+    async def _acknowledge(self, upload: Upload, file: UploadFile, content_hash: ContentHash | None) -> Upload:
+        await self._registry.hops(file.sync)
+        await self._registry.database.write(uploads.set_offset, upload.id, file.offset)
+        if content_hash is not None:
+            self._remember(upload.id, content_hash)
+        return replace(upload, offset=file.offset)
+
+    async def _publish(
+        self, upload: Upload, file: UploadFile, content_hash: ContentHash | None, digest: Digest
+    ) -> None:
+        """Verify the file, sync and rename it, then insert its row and end the session."""
+        if content_hash is None:
+            content_hash = ContentHash(digest.algorithm)
+            while not await self._registry.hops(file.hash_into, content_hash, _REHASH_BYTES):
+                pass
+        if content_hash.digest() != digest:
+            raise DigestInvalid(
+                "the content that was uploaded has another digest",
+                {"expected": str(digest), "received": str(content_hash.digest())},
+            )
+        with trio.CancelScope(shield=True):
+            async with self._registry.digest_locks.hold(digest):
+                await self._registry.hops(self._registry.files.publish, file, digest)
+                await self._registry.database.write(_record, upload, digest, file.offset)
+
+    def _hash_of(self, upload: Upload, algorithm: str) -> ContentHash | None:
+        """The hash of the bytes acknowledged so far; None where they would have to be read again."""
+        if upload.offset == 0:
+            return ContentHash(algorithm)
+        known = self._hashes.pop(upload.id, None)
+        return known if known is not None and (known.size, known.algorithm) == (upload.offset, algorithm) else None
+
+    def _remember(self, upload_id: str, content_hash: ContentHash) -> None:
+        self._hashes[upload_id] = content_hash
+        if len(self._hashes) > _HASHES:
+            self._hashes.popitem(last=False)
+
+
+def _record(tx: WriteTx, upload: Upload, digest: Digest, size: int) -> None:
+    blobs.add(tx, upload.repository, digest, size)
+    uploads.remove(tx, upload.id)
+
+
+def _new_id() -> str:
+    return str(uuid.UUID(bytes=secrets.token_bytes(16), version=4))

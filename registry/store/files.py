@@ -1,0 +1,148 @@
+"""The files of a data folder: blobs under their digest, uploads under their id.
+
+Every function here blocks; the service calls them by a hop. The order in which they are called is the publish protocol:
+``publish`` (sync of the file, rename, sync of the directory) -> the transaction that inserts the row.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from registry.oci.digests import CANONICAL, ContentHash, Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+_WRITEBACK_BYTES = 8 * 1024 * 1024
+"""How much is written before the kernel is asked to start bringing it to the disk."""
+
+_READ_BYTES = 1024 * 1024
+
+
+class Files:
+    """``blobs/<algorithm>/<hex>`` and ``uploads/<id>`` below one folder."""
+
+    def __init__(self, data: Path) -> None:
+        self._blobs = data / "blobs"
+        self._uploads = data / "uploads"
+
+    def prepare(self) -> None:
+        """Create the folders that are missing, durably."""
+        for folder in (self._uploads, self._blobs / CANONICAL, self._blobs / "sha512"):
+            folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self._blobs, self._blobs.parent):
+            _sync_folder(folder)
+
+    def open_blob(self, digest: Digest) -> int:
+        """A descriptor for reading, the caller's to close. Raises OSError."""
+        return os.open(self._blob_path(digest), os.O_RDONLY | os.O_CLOEXEC)
+
+    def open_upload(self, upload_id: str, offset: int) -> UploadFile:
+        """The file of an upload, cut to ``offset`` bytes, ready to append to.
+
+        Raises FileNotFoundError where bytes were acknowledged and the file is gone or shorter.
+        """
+        path = self._uploads / upload_id
+        flags = os.O_RDWR | os.O_CLOEXEC | (0 if offset else os.O_CREAT)
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            is_whole = os.fstat(descriptor).st_size >= offset
+            if is_whole:
+                os.ftruncate(descriptor, offset)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if not is_whole:
+            os.close(descriptor)
+            raise FileNotFoundError(f"{path} is shorter than the {offset} bytes that were acknowledged")
+        return UploadFile(path, descriptor, offset)
+
+    def publish(self, file: UploadFile, digest: Digest) -> None:
+        """Make the upload durable under its digest. A file of that name is replaced: this one was verified just now."""
+        target = self._blob_path(digest)
+        file.sync_data()
+        os.rename(file.path, target)
+        _sync_folder(target.parent)
+
+    def remove_upload(self, upload_id: str) -> None:
+        (self._uploads / upload_id).unlink(missing_ok=True)
+
+    def uploads_idle_for(self, seconds: float) -> Iterator[str]:
+        """The ids of upload files that nobody wrote to for so long."""
+        oldest = time.time() - seconds
+        with os.scandir(self._uploads) as entries:
+            yield from (entry.name for entry in entries if entry.stat().st_mtime < oldest)
+
+    def probe(self) -> None:
+        """Create, sync and remove a file: whether a push could be stored. Raises OSError."""
+        path = self._uploads / "probe"
+        descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, b"probe")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+            path.unlink()
+
+    def _blob_path(self, digest: Digest) -> Path:
+        return self._blobs / digest.algorithm / digest.hex
+
+
+class UploadFile:
+    """An upload's file, open for appending."""
+
+    def __init__(self, path: Path, descriptor: int, offset: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+        self._is_new = offset == 0
+        self._writeback = offset
+        self.offset = offset
+
+    def append(self, pieces: Sequence[bytes], content_hash: ContentHash | None) -> None:
+        """Write the pieces at the end, and hash them."""
+        for piece in pieces:
+            rest = memoryview(piece)
+            while rest:
+                written = os.pwrite(self._descriptor, rest, self.offset)
+                self.offset += written
+                rest = rest[written:]
+            if content_hash is not None:
+                content_hash.update(piece)
+        if self.offset - self._writeback >= _WRITEBACK_BYTES:
+            os.posix_fadvise(self._descriptor, self._writeback, self.offset - self._writeback, os.POSIX_FADV_DONTNEED)
+            self._writeback = self.offset
+
+    def sync_data(self) -> None:
+        """Make what was appended durable. After an error nothing of it may be relied on: it is not tried again."""
+        os.fdatasync(self._descriptor)
+
+    def sync(self) -> None:
+        """Make what was appended durable, and a new file's name too."""
+        self.sync_data()
+        if self._is_new:
+            _sync_folder(self.path.parent)
+            self._is_new = False
+
+    def hash_into(self, content_hash: ContentHash, limit_bytes: int) -> bool:
+        """Hash on from where ``content_hash`` stands, at most so many bytes; whether the end was reached."""
+        stop = min(content_hash.size + limit_bytes, self.offset)
+        while content_hash.size < stop:
+            piece = os.pread(self._descriptor, min(_READ_BYTES, stop - content_hash.size), content_hash.size)
+            if not piece:
+                raise OSError(f"an upload's file ended at byte {content_hash.size} of {self.offset}")
+            content_hash.update(piece)
+        return content_hash.size == self.offset
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

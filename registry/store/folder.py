@@ -1,0 +1,70 @@
+"""The data folder: one daemon at a time, on a file system whose locks and syncs can be relied on."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_NETWORK_TYPES = frozenset(
+    {"9p", "afs", "beegfs", "ceph", "cifs", "davfs", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs",
+     "gfs2", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "smb3", "smbfs"}
+)  # fmt: skip
+
+
+class FolderUnusable(Exception):
+    """The data folder can't be used; the message says why and what would help."""
+
+
+@contextmanager
+def hold(data: Path, *, allow_network: bool) -> Iterator[None]:
+    """Create the folder if need be and lock it for as long as the context lasts. Raises FolderUnusable, OSError."""
+    data.mkdir(parents=True, exist_ok=True)
+    file_system = file_system_type(data)
+    if file_system in _NETWORK_TYPES and not allow_network:
+        raise FolderUnusable(
+            f"{data} is on a network file system ({file_system}), where SQLite's locks and syncs can't be relied on; "
+            "use a local disk, or set storage.allow_network = true"
+        )
+    descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            raise FolderUnusable(
+                f"{data} is in use by another daemon (pid {holder}); "
+                "stop that one, or choose another folder with --data"
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def file_system_type(path: Path) -> str:
+    """The type of the file system that holds the path, such as ``ext4``; empty where it can't be told."""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
+            lines = mounts.read().splitlines()
+    except OSError:
+        return ""
+    return _deepest_mount(lines, str(path.resolve()))
+
+
+def _deepest_mount(lines: list[str], path: str) -> str:
+    """Source: proc_pid_mountinfo(5). Of mounts on one point the last one counts."""
+    deepest, found = -1, ""
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        point = before.split(" ")[4].encode("latin-1", "replace").decode("unicode_escape")
+        inside = path == point or path.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= deepest:
+            deepest, found = len(point), after.split(" ")[0]
+    return found

@@ -1,0 +1,54 @@
+"""Brings a database file to the schema of this program."""
+
+from __future__ import annotations
+
+import sqlite3
+from functools import partial
+from importlib import resources
+
+import sqlite_utils
+from sqlite_utils.migrations import Migrations
+
+_SET = "cargohold"
+
+
+class DatabaseTooNew(Exception):
+    """The database was written by a later release; this one would not understand it."""
+
+
+def migrate(connection: sqlite3.Connection) -> list[str]:
+    """Apply the migrations that are missing; their names. Raises DatabaseTooNew, with the database untouched."""
+    database = sqlite_utils.Database(connection)
+    migrations, known = _load()
+    unknown = sorted({applied.name for applied in migrations.applied(database)} - known)
+    if unknown:
+        raise DatabaseTooNew(
+            f"the database was written by a later release of cargohold (its schema has {', '.join(unknown)}); "
+            "install that release, or restore a backup made by this one"
+        )
+    pending = [migration.name for migration in migrations.pending(database)]
+    migrations.apply(database)
+    return pending
+
+
+def _load() -> tuple[Migrations, set[str]]:
+    migrations = Migrations(_SET)
+    names = set()
+    for file in sorted(resources.files("registry.migrations").iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".sql"):
+            name = file.name.removesuffix(".sql")
+            migrations(name=name)(partial(_run_script, file.read_text("utf-8")))  # type: ignore[type-var]
+            names.add(name)
+    return migrations, names
+
+
+def _run_script(sql: str, database: sqlite_utils.Database) -> None:
+    """Run the statements inside the transaction that sqlite-utils opened (``executescript`` would end it)."""
+    statement = ""
+    for line in sql.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            database.conn.execute(statement)
+            statement = ""
+    if statement.strip():
+        raise ValueError(f"a migration ends in the middle of a statement: {statement!r}")

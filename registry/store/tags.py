@@ -1,0 +1,78 @@
+"""Rows of tags and of their history: every change is written beside what it changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from registry.store import repositories
+
+if TYPE_CHECKING:
+    from registry.oci.digests import Digest
+    from registry.oci.names import RepositoryName, Tag
+    from registry.store.database import ReadTx, WriteTx
+
+
+def list_names(tx: ReadTx, name: RepositoryName, *, last: str, limit: int) -> list[str] | None:
+    """At most ``limit`` tags after ``last``, ordered by their bytes; None for an unknown repository."""
+    repository = repositories.find(tx, name)
+    if repository is None:
+        return None
+    rows = tx.execute(
+        "SELECT name FROM tag WHERE repository_id = ? AND name > ? ORDER BY name LIMIT ?", repository, last, limit
+    )
+    return [tag for (tag,) in rows]
+
+
+def point(tx: WriteTx, repository: int, tag: Tag, manifest: int, digest: Digest, principal: str) -> None:
+    """Let the tag name the manifest."""
+    old = _current_digest(tx, repository, tag)
+    if old == str(digest):
+        return
+    tx.execute(
+        "INSERT INTO tag (repository_id, name, manifest_id) VALUES (?, ?, ?)"
+        " ON CONFLICT (repository_id, name) DO UPDATE SET manifest_id = excluded.manifest_id",
+        repository,
+        tag.value,
+        manifest,
+    )
+    _record(tx, repository, tag.value, principal, old, str(digest))
+
+
+def remove(tx: WriteTx, repository: int, tag: Tag, principal: str) -> bool:
+    """Remove the tag; False where there is none."""
+    old = _current_digest(tx, repository, tag)
+    if old is None:
+        return False
+    tx.execute("DELETE FROM tag WHERE repository_id = ? AND name = ?", repository, tag.value)
+    _record(tx, repository, tag.value, principal, old, None)
+    return True
+
+
+def remove_of_manifest(tx: WriteTx, repository: int, manifest: int, digest: Digest, principal: str) -> None:
+    """Remove every tag that names the manifest."""
+    removed = tx.execute("DELETE FROM tag WHERE manifest_id = ? RETURNING name", manifest).fetchall()
+    for (tag,) in removed:
+        _record(tx, repository, tag, principal, str(digest), None)
+
+
+def _current_digest(tx: ReadTx, repository: int, tag: Tag) -> str | None:
+    row = tx.execute(
+        "SELECT manifest.digest FROM tag JOIN manifest ON manifest.id = tag.manifest_id"
+        " WHERE tag.repository_id = ? AND tag.name = ?",
+        repository,
+        tag.value,
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _record(tx: WriteTx, repository: int, tag: str, principal: str, old: str | None, new: str | None) -> None:
+    tx.execute(
+        "INSERT INTO tag_history (repository_id, tag, changed_ms, principal, old_digest, new_digest)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        repository,
+        tag,
+        tx.now_ms,
+        principal,
+        old,
+        new,
+    )

@@ -1,0 +1,69 @@
+"""Rows of upload sessions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from registry.oci.upload import Upload
+
+if TYPE_CHECKING:
+    from registry.oci.names import RepositoryName
+    from registry.store.database import ReadTx, WriteTx
+
+
+def add(tx: WriteTx, upload: Upload, principal: str) -> None:
+    tx.execute(
+        'INSERT INTO upload (id, repository, principal, algorithm, "offset", created_ms, active_ms)'
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        upload.id,
+        upload.repository.value,
+        principal,
+        upload.algorithm,
+        upload.offset,
+        tx.now_ms,
+        tx.now_ms,
+    )
+
+
+def find(tx: ReadTx, upload_id: str, repository: RepositoryName, principal: str) -> Upload | None:
+    """The session, if this repository and this principal began it."""
+    row = tx.execute(
+        'SELECT algorithm, "offset" FROM upload WHERE id = ? AND repository = ? AND principal = ?',
+        upload_id,
+        repository.value,
+        principal,
+    ).fetchone()
+    return None if row is None else Upload(upload_id, repository, *row)
+
+
+def count(tx: ReadTx) -> int:
+    (number,) = tx.execute("SELECT count(*) FROM upload").fetchone()
+    return int(number)
+
+
+def set_offset(tx: WriteTx, upload_id: str, offset: int) -> None:
+    """Acknowledge bytes that are durable in the upload's file."""
+    tx.execute('UPDATE upload SET "offset" = ?, active_ms = ? WHERE id = ?', offset, tx.now_ms, upload_id)
+
+
+def remove(tx: WriteTx, upload_id: str) -> None:
+    tx.execute("DELETE FROM upload WHERE id = ?", upload_id)
+
+
+def remove_idle(tx: WriteTx, upload_id: str, *, idle_seconds: float) -> bool:
+    """Remove the session unless it was active meanwhile."""
+    oldest = tx.now_ms - idle_seconds * 1000
+    return tx.execute("DELETE FROM upload WHERE id = ? AND active_ms < ?", upload_id, oldest).rowcount > 0
+
+
+def list_idle(tx: ReadTx, *, idle_seconds: float, limit: int) -> list[str]:
+    rows = tx.execute(
+        "SELECT id FROM upload WHERE active_ms < ? ORDER BY active_ms LIMIT ?",
+        tx.now_ms - idle_seconds * 1000,
+        limit,
+    )
+    return [upload_id for (upload_id,) in rows]
+
+
+def exists(tx: ReadTx, upload_id: str) -> bool:
+    return tx.execute("SELECT 1 FROM upload WHERE id = ?", upload_id).fetchone() is not None

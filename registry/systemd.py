@@ -1,0 +1,18 @@
+"""What systemd is told of the daemon's life (sd_notify(3))."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+
+def notify(state: str) -> None:
+    """Send a state such as ``READY=1`` to the service manager, if NOTIFY_SOCKET names one. Raises OSError."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = f"\0{address[1:]}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.connect(address)
+        manager.sendall(state.encode())

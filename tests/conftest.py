@@ -1,0 +1,50 @@
+"""Fixtures that most tests use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from registry.http.app import make_app
+from registry.service.registry import Policy, Registry, open_registry
+from tests.tools import daemon as daemon_tool
+from tests.tools.asgi import Client
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _quiet_log() -> Iterator[None]:
+    """Logs go nowhere, unless a test captures them."""
+    structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory(), cache_logger_on_first_use=False)
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def policy() -> Policy:
+    """What the registry allows; a test module overrides it."""
+    return Policy()
+
+
+@pytest.fixture
+async def registry(tmp_path: Path, policy: Policy) -> AsyncIterator[Registry]:
+    async with open_registry(tmp_path / "data", policy) as registry:
+        yield registry
+
+
+@pytest.fixture
+async def client(registry: Registry) -> Client:
+    """Requests to the application in process."""
+    return Client(make_app(registry))
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[daemon_tool.Daemon]:
+    """The daemon as a process of its own."""
+    with daemon_tool.running(tmp_path / "data") as running:
+        yield running
