@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from registry.http.app import make_app
 from registry.service.registry import Policy, Registry, open_registry
@@ -15,6 +17,12 @@ from tests.tools.asgi import Client
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
+
+
+# No timing decides whether a test passes; in CI the examples are the same in every run.
+settings.register_profile("all", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("all"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "all")
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from registry.service.uploads import BodyInterrupted
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
 
-    from registry.http.routes import Method, Route
+    from registry.http.routes import Route
     from registry.service.registry import Registry
 
 _CLIENT_CLOSED_REQUEST = 499
@@ -44,21 +44,24 @@ def make_app(registry: Registry) -> ASGIFramework:
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = True
     for route in ROUTES:
-        for name, method in route.methods.items():
-            _add(app, registry, route, name, method)
+        _add(app, registry, route)
     app.register_error_handler(Exception, lambda error: _respond(registry, _failed(error)))
     return AccessLog(app)
 
 
-def _add(app: QuartTrio, registry: Registry, route: Route, name: str, method: Method) -> None:
+def _add(app: QuartTrio, registry: Registry, route: Route) -> None:
+    """One rule per end point; HEAD of one that only has GET is GET, whose body the server leaves out."""
+    methods = dict(route.methods)
+    if "GET" in methods:
+        methods.setdefault("HEAD", methods["GET"])
+
     async def view(**path_values: str) -> Response:
         _context().update(route=route.name, **path_values)
+        method = methods[request.method]
         authorize(registry.policy, method.action)
-        answer = await method.handler(registry, _request(), **path_values)
-        return _respond(registry, answer)
+        return _respond(registry, await method.handler(registry, _request(), **path_values))
 
-    methods = [name, "HEAD"] if name == "GET" and "HEAD" not in route.methods else [name]
-    app.add_url_rule(route.path, f"{route.name}.{name}", view, methods=methods, provide_automatic_options=False)
+    app.add_url_rule(route.path, route.name, view, methods=list(methods), provide_automatic_options=False)
 
 
 def _request() -> Request:
@@ -103,7 +106,7 @@ def _common_headers() -> tuple[tuple[str, str], ...]:
 
 
 def _respond(registry: Registry, answer: Answer) -> Response:
-    body: Any = FileBody(answer.body, registry.hops) if isinstance(answer.body, FileSlice) else answer.body
+    body: Any = FileBody(registry, answer.body) if isinstance(answer.body, FileSlice) else answer.body
     response = Response(b"", answer.status)
     response.response = body if isinstance(body, FileBody) else response.data_body_class(body)
     response.headers = Headers([*answer.headers, *_common_headers()])

@@ -6,13 +6,13 @@ itself receives each piece, so that a slow disk slows the client down, and nobod
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Self
 
 from quart.wrappers.response import ResponseBody
 from quart_trio.asgi import TrioASGIHTTPConnection
 from quart_trio.wrappers import TrioRequest
 
+from registry.service import blobs
 from registry.service.uploads import BodyInterrupted
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 
     from registry.http.answers import FileSlice
-    from registry.store.hops import Hops
+    from registry.service.registry import Registry
 
 _PIECE_BYTES = 256 * 1024
 
@@ -68,9 +68,9 @@ class StreamingConnection(TrioASGIHTTPConnection):
 class FileBody(ResponseBody):
     """A slice of a file, read piece by piece; closed when the response is over, sent or not."""
 
-    def __init__(self, file: FileSlice, hops: Hops) -> None:
+    def __init__(self, registry: Registry, file: FileSlice) -> None:
+        self._registry = registry
         self._file = file
-        self._hops = hops
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -86,8 +86,7 @@ class FileBody(ResponseBody):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         position, stop = self._file.start, self._file.start + self._file.length
         while position < stop:
-            piece = await self._hops(os.pread, self._file.descriptor, min(_PIECE_BYTES, stop - position), position)
-            if not piece:
-                raise OSError(f"a blob's file ended at byte {position} of {stop}")
+            length = min(_PIECE_BYTES, stop - position)
+            piece = await blobs.read_piece(self._registry, self._file.descriptor, position, length)
             position += len(piece)
             yield piece

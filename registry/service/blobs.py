@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,14 @@ def find(registry: Registry, name: RepositoryName, digest: Digest) -> Blob:
 async def open_file(registry: Registry, digest: Digest) -> int:
     """A descriptor of the blob's file, the caller's to close. Raises OSError."""
     return await registry.hops(registry.files.open_blob, digest)
+
+
+async def read_piece(registry: Registry, descriptor: int, start: int, length: int) -> bytes:
+    """At most ``length`` bytes of an open blob, at least one. Raises OSError, where the file ended too."""
+    piece = await registry.hops(os.pread, descriptor, length, start)
+    if not piece:
+        raise OSError(f"the file of a blob ended at byte {start}")
+    return piece
 
 
 async def mount(registry: Registry, name: RepositoryName, digest: Digest, source: RepositoryName | None) -> bool:

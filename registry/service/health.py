@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
+from registry.store.database import count_commits
+
 if TYPE_CHECKING:
     from registry.service.registry import Registry
-    from registry.store.database import ReadTx, WriteTx
 
 _PROBE_KEPT_SECONDS = 1.0
 _WATCH_SECONDS = 1.0
@@ -30,13 +31,16 @@ class Health:
         """What is wrong, in words for the operator; empty while pulls can be served."""
         reasons = [] if self._stalled is None else [self._stalled]
         try:
-            self._registry.database.read_now(_read_probe)
+            self._registry.database.read_now(count_commits)
         except sqlite3.Error as error:
             reasons.append(f"database: {error}")
         return reasons
 
     async def probe_push(self) -> str | None:
-        """Write a row, create, sync and remove a file; why it failed, None if it did not. One at a time, kept 1 s."""
+        """Write a row (of the commit counter), create, sync and remove a file: why it failed, None if it did not.
+
+        One probe at a time; what it found is kept for 1 s.
+        """
         async with self._probing:
             if trio.current_time() - self._probed_at >= _PROBE_KEPT_SECONDS:
                 self._probe_result = await self._probe_push()
@@ -47,7 +51,7 @@ class Health:
         if self._stalled is not None:
             return self._stalled
         try:
-            await self._registry.database.write(_write_probe)
+            await self._registry.database.write(count_commits)
         except sqlite3.Error as error:
             return f"database: {error}"
         try:
@@ -69,12 +73,3 @@ class Health:
                 log.warning("storage answers again")
                 self._stalled = None
             await trio.sleep(_WATCH_SECONDS)
-
-
-def _read_probe(tx: ReadTx) -> None:
-    tx.execute("SELECT commits FROM commit_counter").fetchone()
-
-
-def _write_probe(tx: WriteTx) -> None:
-    """The transaction's own entry in the commit counter is the row."""
-    tx.execute("SELECT commits FROM commit_counter").fetchone()

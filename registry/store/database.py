@@ -91,7 +91,7 @@ class Database:
         except BaseException:
             self._writer.close()
             raise
-        self._commits = self._count_commits()
+        self._commits = self._counted()
         self._loop_reader = self._connect_reader()
         self._idle_readers = [self._connect_reader() for _ in range(READERS)]
         return applied
@@ -204,12 +204,11 @@ class Database:
             (verdict,) = self._writer.execute("PRAGMA integrity_check(1)").fetchone()
             if verdict != "ok":
                 raise DatabaseDamaged(f"{self._path}: {verdict}") from error
-        expected, self._commits = self._commits + 1, self._count_commits()
+        expected, self._commits = self._commits + 1, self._counted()
         return self._commits == expected
 
-    def _count_commits(self) -> int:
-        (commits,) = self._writer.execute("SELECT commits FROM commit_counter").fetchone()
-        return int(commits)
+    def _counted(self) -> int:
+        return count_commits(ReadTx(self._writer, _now_ms()))
 
     def _connect_writer(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
@@ -221,6 +220,12 @@ class Database:
     def _connect_reader(self) -> sqlite3.Connection:
         uri = f"{self._path.absolute().as_uri()}?mode=ro"
         return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+
+
+def count_commits(tx: ReadTx) -> int:
+    """How many groups were committed; a write of its own, whatever it does, adds one."""
+    (commits,) = tx.execute("SELECT commits FROM commit_counter").fetchone()
+    return int(commits)
 
 
 def _read(

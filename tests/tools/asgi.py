@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -61,7 +62,11 @@ class Client:
             else:
                 received.extend(message.get("body", b""))
 
-        await self._app(_scope(method, target, pairs), receive, send)
+        try:
+            await self._app(_scope(method, target, pairs), receive, send)
+        finally:
+            if isinstance(pieces, AsyncGenerator):
+                await pieces.aclose()
         reply_headers = {name.decode().lower(): value.decode() for name, value in started["headers"]}
         return Reply(started["status"], reply_headers, b"" if method == "HEAD" else bytes(received))
 

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from registry.oci.digests import ContentHash, Digest
+from registry.store.files import Files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    files = Files(tmp_path)
+    files.prepare()
+    return files
+
+
+def test_an_upload_becomes_a_blob_of_its_digest(files: Files, tmp_path: Path) -> None:
+    file = files.open_upload("u", 0)
+    running = ContentHash("sha256")
+    file.append([b"he", b"llo"], running)
+    file.sync()
+    files.publish(file, running.digest())
+    file.close()
+    assert running.digest() == Digest.of(b"hello")
+    assert (tmp_path / "blobs/sha256" / Digest.of(b"hello").hex).read_bytes() == b"hello"
+    assert list((tmp_path / "uploads").iterdir()) == []
+    descriptor = files.open_blob(Digest.of(b"hello"))
+    assert os.pread(descriptor, 10, 1) == b"ello"
+    os.close(descriptor)
+
+
+def test_what_was_not_acknowledged_is_cut_off(files: Files, tmp_path: Path) -> None:
+    (tmp_path / "uploads/u").write_bytes(b"acknowledged, and not")
+    file = files.open_upload("u", 12)
+    file.append([b"!"], None)
+    file.close()
+    assert (tmp_path / "uploads/u").read_bytes() == b"acknowledged!"
+
+
+@pytest.mark.parametrize("content", [None, b"short"])
+def test_a_file_without_its_acknowledged_bytes_is_no_upload(
+    files: Files, tmp_path: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / "uploads/u").write_bytes(content)
+    with pytest.raises(FileNotFoundError):
+        files.open_upload("u", 12)
+
+
+def test_hashing_again_goes_on_in_portions(files: Files) -> None:
+    content = os.urandom(3_000_000)
+    file = files.open_upload("u", 0)
+    file.append([content], None)
+    running = ContentHash("sha512")
+    portions = 1
+    while not file.hash_into(running, 1_000_000):
+        portions += 1
+    file.close()
+    assert (portions, running.digest()) == (3, Digest.of(content, "sha512"))
+
+
+def test_only_idle_uploads_are_listed(files: Files, tmp_path: Path) -> None:
+    for name, age_seconds in (("old", 100), ("new", 0)):
+        path = tmp_path / "uploads" / name
+        path.touch()
+        moment = path.stat().st_mtime - age_seconds
+        os.utime(path, (moment, moment))
+    assert list(files.uploads_idle_for(50)) == ["old"]
+
+
+def test_the_probe_leaves_nothing(files: Files, tmp_path: Path) -> None:
+    files.probe()
+    assert list((tmp_path / "uploads").iterdir()) == []
