@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 import msgspec
@@ -22,21 +23,21 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpSettings:
-    drain_seconds: float = 10
-    head_seconds: float = 10
-    stall_seconds: float = 60
+    drain_seconds: float = 10.0
+    head_seconds: float = 10.0
+    stall_seconds: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageSettings:
     allow_network: bool = False
-    stall_seconds: float = 30
+    stall_seconds: float = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadSettings:
     concurrent_limit: int = 1000
-    idle_seconds: float = 24 * 3600
+    idle_seconds: float = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,5 +202,8 @@ def _is_address(address: str) -> bool:
 
 def _is_local(address: str) -> bool:
     """Whether only this machine reaches the address."""
-    host = address.rpartition(":")[0]
-    return address.startswith("unix:") or host in {"localhost", "[::1]"} or host.startswith("127.")
+    host = address.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    try:
+        return address.startswith("unix:") or host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name, which may mean any address

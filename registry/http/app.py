@@ -42,7 +42,7 @@ def make_app(registry: Registry) -> ASGIFramework:
     app = _App("registry", static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=None, BODY_TIMEOUT=None, RESPONSE_TIMEOUT=None)
     app.url_map.merge_slashes = False
-    app.url_map.strict_slashes = True
+    app.url_map.strict_slashes = False
     for route in ROUTES:
         _add(app, registry, route)
     app.register_error_handler(Exception, lambda error: _respond(registry, _failed(error)))

@@ -88,6 +88,17 @@ class GuardedProtocol(H11Protocol):
             return
         await super()._send_h11_event(event)
 
+    async def _close_stream(self) -> None:
+        """End a request.
+
+        Hypercorn puts a last message into the application's queue; when that is full of a body that nobody reads any
+        more, it waits for ever. Only an application that the client left in the middle has use for the message.
+        """
+        if self.stream is not None and not self._disconnected:
+            self.stream.closed = True
+            self.stream = None
+        await super()._close_stream()
+
     async def _check_protocol(self, event: h11.Request) -> None:
         status = _refusal(event)
         if status is not None:

@@ -22,7 +22,7 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """``path`` is a werkzeug rule; ``name`` is the end point's name in logs."""
+    """``path`` is a werkzeug rule, whose last slash may be left out; ``name`` is the end point's name in logs."""
 
     name: str
     path: str
@@ -31,14 +31,11 @@ class Route:
 
 _PULL, _PUSH, _DELETE = Action.PULL, Action.PUSH, Action.DELETE
 
-_BEGIN: Final = {"POST": Method(uploads.begin, _PUSH)}
-
 ROUTES: Final = (
     Route("live", "/live", {"GET": Method(probes.live, Action.PROBE)}),
     Route("healthz", "/healthz", {"GET": Method(probes.healthz, Action.PROBE)}),
     Route("ready", "/ready", {"GET": Method(probes.ready, Action.PROBE)}),
     Route("version", "/v2/", {"GET": Method(listings.version_check, Action.DISCOVER)}),
-    Route("version-bare", "/v2", {"GET": Method(listings.version_check, Action.DISCOVER)}),
     Route("catalog", "/v2/_catalog", {"GET": Method(listings.catalog, Action.DISCOVER)}),
     Route("extensions", "/v2/_oci/ext/discover", {"GET": Method(listings.extensions, Action.DISCOVER)}),
     Route("tags", "/v2/<path:name>/tags/list", {"GET": Method(listings.tags, _PULL)}),
@@ -62,8 +59,7 @@ ROUTES: Final = (
             "DELETE": Method(blobs.delete, _DELETE),
         },
     ),
-    Route("uploads", "/v2/<path:name>/blobs/uploads/", _BEGIN),
-    Route("uploads-bare", "/v2/<path:name>/blobs/uploads", _BEGIN),
+    Route("uploads", "/v2/<path:name>/blobs/uploads/", {"POST": Method(uploads.begin, _PUSH)}),
     Route(
         "upload",
         "/v2/<path:name>/blobs/uploads/<upload_id>",

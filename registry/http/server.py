@@ -53,11 +53,14 @@ class Limits:
 
 
 async def listen(address: str) -> list[trio.SocketListener]:
-    """Listen on ``host:port``, ``[ipv6]:port`` or ``unix:path``. Raises OSError."""
-    if address.startswith("unix:"):
-        return [_listen_unix(address.removeprefix("unix:"))]
-    host, _, port = address.rpartition(":")
-    return list(await trio.open_tcp_listeners(int(port), host=host.strip("[]"), backlog=_BACKLOG))
+    """Listen on ``host:port``, ``[ipv6]:port`` or ``unix:path``. Raises OSError that names the address."""
+    try:
+        if address.startswith("unix:"):
+            return [_listen_unix(address.removeprefix("unix:"))]
+        host, _, port = address.rpartition(":")
+        return list(await trio.open_tcp_listeners(int(port), host=host.strip("[]"), backlog=_BACKLOG))
+    except OSError as error:
+        raise OSError(f"can't listen on {address}: {error.strerror or error}") from error
 
 
 def _listen_unix(path: str) -> trio.SocketListener:

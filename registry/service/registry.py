@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
 import trio
 
 from registry.service.health import Health
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 _EXPIRY_SECONDS = 60
 """How often idle uploads are looked for."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,10 @@ async def open_registry(data: Path, policy: Policy, *, hops: Hops | None = None)
 
 
 async def _expire_uploads(registry: Registry) -> None:
+    """Remove idle uploads now and then. A disk that is full or fails is no reason to end: pulls go on."""
     while True:
-        await registry.uploads.expire(registry.policy.upload_idle_seconds)
+        try:
+            await registry.uploads.expire(registry.policy.upload_idle_seconds)
+        except (OSError, sqlite3.Error) as error:
+            log.warning("idle uploads stay until the next try", error=str(error), seconds=_EXPIRY_SECONDS)
         await trio.sleep(_EXPIRY_SECONDS)

@@ -15,6 +15,7 @@ from registry.oci.digests import CANONICAL, ContentHash, Digest
 from registry.oci.errors import BlobUploadUnknown, DigestInvalid, SizeInvalid, TooManyRequests, UploadBusy
 from registry.oci.upload import Upload
 from registry.store import blobs, uploads
+from registry.store.files import UploadGone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterator
@@ -155,7 +156,7 @@ class Uploads:
                         await self._registry.hops(files.remove_upload, upload_id)
             if any(upload_id in self._writers for upload_id in idle):
                 break
-        for upload_id in await self._registry.hops(lambda: list(files.uploads_idle_for(idle_seconds))):
+        for upload_id in await self._registry.hops(files.uploads_idle_for, idle_seconds):
             if upload_id not in self._writers and not database.read_now(uploads.exists, upload_id):
                 await self._registry.hops(files.remove_upload, upload_id)
 
@@ -185,7 +186,7 @@ class Uploads:
             raise TooManyRequests("too many uploads at once (uploads.concurrent_limit)", retry_after_seconds=1)
         try:
             file = await self._registry.hops(self._registry.files.open_upload, upload.id, upload.offset)
-        except FileNotFoundError:
+        except UploadGone:
             raise BlobUploadUnknown from None
         try:
             yield file

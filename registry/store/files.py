@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from registry.oci.digests import CANONICAL, ContentHash, Digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 _WRITEBACK_BYTES = 8 * 1024 * 1024
 """How much is written before the kernel is asked to start bringing it to the disk."""
 
 _READ_BYTES = 1024 * 1024
+
+
+class UploadGone(Exception):
+    """Bytes of an upload that were acknowledged are not in its file."""
 
 
 class Files:
@@ -43,11 +48,12 @@ class Files:
     def open_upload(self, upload_id: str, offset: int) -> UploadFile:
         """The file of an upload, cut to ``offset`` bytes, ready to append to.
 
-        Raises FileNotFoundError where bytes were acknowledged and the file is gone or shorter.
+        Raises UploadGone where bytes were acknowledged and the file is gone or shorter, OSError.
         """
         path = self._uploads / upload_id
-        flags = os.O_RDWR | os.O_CLOEXEC | (0 if offset else os.O_CREAT)
-        descriptor = os.open(path, flags, 0o600)
+        if offset and not path.exists():
+            raise UploadGone(f"{path} is not there")
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_CREAT, 0o600)
         try:
             is_whole = os.fstat(descriptor).st_size >= offset
             if is_whole:
@@ -57,7 +63,7 @@ class Files:
             raise
         if not is_whole:
             os.close(descriptor)
-            raise FileNotFoundError(f"{path} is shorter than the {offset} bytes that were acknowledged")
+            raise UploadGone(f"{path} is shorter than the {offset} bytes that were acknowledged")
         return UploadFile(path, descriptor, offset)
 
     def publish(self, file: UploadFile, digest: Digest) -> None:
@@ -70,11 +76,14 @@ class Files:
     def remove_upload(self, upload_id: str) -> None:
         (self._uploads / upload_id).unlink(missing_ok=True)
 
-    def uploads_idle_for(self, seconds: float) -> Iterator[str]:
+    def uploads_idle_for(self, seconds: float) -> list[str]:
         """The ids of upload files that nobody wrote to for so long."""
-        oldest = time.time() - seconds
-        with os.scandir(self._uploads) as entries:
-            yield from (entry.name for entry in entries if entry.stat().st_mtime < oldest)
+        oldest, idle = time.time() - seconds, []
+        for name in os.listdir(self._uploads):
+            with suppress(FileNotFoundError):  # published or cancelled meanwhile
+                if os.stat(self._uploads / name).st_mtime < oldest:
+                    idle.append(name)
+        return idle
 
     def probe(self) -> None:
         """Create, sync and remove a file: whether a push could be stored. Raises OSError."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from registry.oci.digests import ContentHash, Digest
-from registry.store.files import Files
+from registry.store.files import Files, UploadGone
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def test_a_file_without_its_acknowledged_bytes_is_no_upload(
 ) -> None:
     if content is not None:
         (tmp_path / "uploads/u").write_bytes(content)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(UploadGone):
         files.open_upload("u", 12)
 
 
@@ -70,9 +70,17 @@ def test_only_idle_uploads_are_listed(files: Files, tmp_path: Path) -> None:
         path.touch()
         moment = path.stat().st_mtime - age_seconds
         os.utime(path, (moment, moment))
-    assert list(files.uploads_idle_for(50)) == ["old"]
+    assert files.uploads_idle_for(50) == ["old"]
 
 
 def test_the_probe_leaves_nothing(files: Files, tmp_path: Path) -> None:
     files.probe()
     assert list((tmp_path / "uploads").iterdir()) == []
+
+
+def test_an_upload_that_ends_while_they_are_listed_is_passed_over(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "uploads/ended").touch()
+    monkeypatch.setattr(os, "listdir", lambda _path: ["ended", "vanished"])
+    assert files.uploads_idle_for(-1) == ["ended"]

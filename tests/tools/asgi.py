@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Iterable
 
 
 @dataclass(frozen=True)
@@ -35,26 +36,19 @@ class Client:
         self,
         method: str,
         target: str,
-        body: bytes | AsyncIterable[bytes] = b"",
+        body: bytes | AsyncGenerator[bytes, None] = b"",
         headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
     ) -> Reply:
-        """Send a request; a body of bytes has a Content-Length, an iterable one is chunked."""
-        pairs = list(headers.items() if hasattr(headers, "items") else headers)
+        """Send a request; a body of bytes has a Content-Length, a generated one is chunked.
+
+        A body that raises ConnectionError is a client that went away.
+        """
+        pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
         if isinstance(body, bytes):
-            if not any(name.lower() == "content-length" for name, _ in pairs):
-                pairs.append(("Content-Length", str(len(body))))
+            pairs.append(("Content-Length", str(len(body))))
             body = _once(body)
-        pieces = aiter(body)
         started: dict[str, Any] = {}
         received = bytearray()
-
-        async def receive() -> dict[str, Any]:
-            try:
-                return {"type": "http.request", "body": await anext(pieces), "more_body": True}
-            except StopAsyncIteration:
-                return {"type": "http.request", "body": b"", "more_body": False}
-            except ConnectionError:
-                return {"type": "http.disconnect"}
 
         async def send(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
@@ -62,16 +56,22 @@ class Client:
             else:
                 received.extend(message.get("body", b""))
 
-        try:
-            await self._app(_scope(method, target, pairs), receive, send)
-        finally:
-            if isinstance(pieces, AsyncGenerator):
-                await pieces.aclose()
+        async with aclosing(body), aclosing(_messages(body)) as messages:
+            await self._app(_scope(method, target, pairs), messages.__anext__, send)
         reply_headers = {name.decode().lower(): value.decode() for name, value in started["headers"]}
         return Reply(started["status"], reply_headers, b"" if method == "HEAD" else bytes(received))
 
 
-async def _once(body: bytes) -> AsyncIterable[bytes]:
+async def _messages(body: AsyncGenerator[bytes, None]) -> AsyncGenerator[dict[str, Any], None]:
+    try:
+        async for piece in body:
+            yield {"type": "http.request", "body": piece, "more_body": True}
+    except ConnectionError:
+        yield {"type": "http.disconnect"}
+    yield {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _once(body: bytes) -> AsyncGenerator[bytes, None]:
     yield body
 
 

@@ -33,7 +33,9 @@ class Daemon:
     def start(self) -> None:
         """Start, on the same port as before if there was one; returns when it listens."""
         listening = self._listening_lines()
-        command = [sys.executable, "-m", "registry", "serve", "--data", str(self.data), "--listen", self.host]
+        command = [sys.executable, "-m", "registry", "serve", "--data", str(self.data)]
+        if "CARGOHOLD_LISTEN" not in self._settings:
+            command += ["--listen", self.host]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, stderr=log, stdout=log, env={**os.environ, "CARGOHOLD_LOG__FORMAT": "json", **self._settings}
@@ -41,7 +43,8 @@ class Daemon:
         while len(lines := self._listening_lines()) == len(listening):
             assert self.process.poll() is None, self.log.read_text()
             os.sched_yield()
-        self.port = int(lines[-1]["addresses"][0].rpartition(":")[2])
+        address = lines[-1]["addresses"][0]
+        self.port = 0 if address.startswith("unix:") else int(address.rpartition(":")[2])
 
     def _listening_lines(self) -> list[dict[str, Any]]:
         return [entry for entry in self.entries() if entry["event"] == "listening"]

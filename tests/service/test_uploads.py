@@ -1,0 +1,220 @@
+"""What happens to an upload when requests meet, break off, or the registry restarts: by construction, not by luck."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trio.testing
+
+from registry.oci.digests import Digest
+from registry.oci.errors import BlobUploadUnknown, TooManyRequests, UploadBusy
+from registry.oci.names import RepositoryName
+from registry.service import blobs
+from registry.service.access import ANONYMOUS, Principal
+from registry.service.registry import Policy, Registry, open_registry
+from registry.service.uploads import BodyInterrupted, Chunk
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+NAME = RepositoryName.parse("a/b")
+CONTENT = os.urandom(3_000_000)
+DIGEST = Digest.of(CONTENT)
+
+
+async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+class Paused:
+    """A body that gives its first part, and then waits until it may go on."""
+
+    def __init__(self, first: bytes, *rest: bytes) -> None:
+        self.taken = trio.Event()
+        self.go_on = trio.Event()
+        self._parts = (first, *rest)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        first, *rest = self._parts
+        yield first
+        self.taken.set()
+        await self.go_on.wait()
+        for part in rest:
+            yield part
+
+
+class Interrupted(Paused):
+    """A body that breaks off after its first part."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._parts[0]
+        raise BodyInterrupted
+
+
+async def begin(registry: Registry) -> str:
+    return (await registry.uploads.begin(NAME, ANONYMOUS)).id
+
+
+def offset(registry: Registry, upload_id: str) -> int:
+    return registry.uploads.find(NAME, ANONYMOUS, upload_id).offset
+
+
+async def append(registry: Registry, upload_id: str, *parts: bytes) -> None:
+    await registry.uploads.append(NAME, ANONYMOUS, upload_id, Chunk(pieces(*parts)))
+
+
+async def finish(registry: Registry, upload_id: str, *parts: bytes) -> None:
+    await registry.uploads.finish(NAME, ANONYMOUS, upload_id, Chunk(pieces(*parts)), DIGEST)
+
+
+async def test_a_second_writer_is_refused_and_the_first_goes_on(registry: Registry) -> None:
+    upload_id, body = await begin(registry), Paused(CONTENT[:10], CONTENT[10:])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(registry.uploads.append, NAME, ANONYMOUS, upload_id, Chunk(body))
+        await body.taken.wait()
+        with pytest.raises(UploadBusy):
+            await append(registry, upload_id, b"x")
+        with pytest.raises(UploadBusy):
+            await finish(registry, upload_id)
+        body.go_on.set()
+    await finish(registry, upload_id)
+    assert blobs.find(registry, NAME, DIGEST).size == len(CONTENT)
+
+
+async def test_a_cancel_ends_the_request_that_writes(registry: Registry, tmp_path: Path) -> None:
+    upload_id, body = await begin(registry), Paused(CONTENT)
+
+    async def write() -> None:
+        with pytest.raises(BlobUploadUnknown):
+            await registry.uploads.append(NAME, ANONYMOUS, upload_id, Chunk(body))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(write)
+        await body.taken.wait()
+        await registry.uploads.cancel(NAME, ANONYMOUS, upload_id)
+    with pytest.raises(BlobUploadUnknown):
+        offset(registry, upload_id)
+    assert os.listdir(tmp_path / "data/uploads") == []
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_a_chunk_that_breaks_off_keeps_what_had_arrived(registry: Registry, *, cancelled: bool) -> None:
+    upload_id = await begin(registry)
+    if cancelled:
+        body = Paused(CONTENT[:2_000_000])
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(registry.uploads.append, NAME, ANONYMOUS, upload_id, Chunk(body))
+            await body.taken.wait()
+            nursery.cancel_scope.cancel()
+    else:
+        with pytest.raises(BodyInterrupted):
+            await registry.uploads.append(NAME, ANONYMOUS, upload_id, Chunk(Interrupted(CONTENT[:2_000_000])))
+    assert offset(registry, upload_id) == 2_000_000
+    await finish(registry, upload_id, CONTENT[2_000_000:])
+
+
+async def test_a_closing_put_that_breaks_off_counts_for_nothing(registry: Registry) -> None:
+    upload_id = await begin(registry)
+    await append(registry, upload_id, CONTENT[:1000])
+    with pytest.raises(BodyInterrupted):
+        await registry.uploads.finish(NAME, ANONYMOUS, upload_id, Chunk(Interrupted(CONTENT[1000:2000])), DIGEST)
+    assert offset(registry, upload_id) == 1000
+    await finish(registry, upload_id, CONTENT[1000:])
+
+
+@pytest.mark.parametrize("offset_before", [0, 1_234_567])
+async def test_a_session_goes_on_after_a_restart(tmp_path: Path, offset_before: int) -> None:
+    async with open_registry(tmp_path, Policy()) as registry:
+        upload_id = await begin(registry)
+        if offset_before:
+            await append(registry, upload_id, CONTENT[:offset_before])
+    (tmp_path / "uploads" / upload_id).write_bytes(CONTENT[:offset_before] + b"written, never acknowledged")
+    async with open_registry(tmp_path, Policy()) as registry:
+        assert offset(registry, upload_id) == offset_before
+        await append(registry, upload_id, CONTENT[offset_before:2_000_000])
+        await finish(registry, upload_id, CONTENT[2_000_000:])
+        assert blobs.find(registry, NAME, DIGEST).size == len(CONTENT)
+
+
+async def test_a_session_whose_file_a_crash_took_is_unknown(registry: Registry, tmp_path: Path) -> None:
+    upload_id = await begin(registry)
+    await append(registry, upload_id, CONTENT)
+    (tmp_path / "data/uploads" / upload_id).unlink()
+    with pytest.raises(BlobUploadUnknown):
+        await finish(registry, upload_id)
+    await finish(registry, await begin(registry), CONTENT)
+
+
+async def test_two_clients_push_the_same_blob_at_once(registry: Registry) -> None:
+    bodies = [Paused(CONTENT[:10], CONTENT[10:]) for _ in range(5)]
+    async with trio.open_nursery() as nursery:
+        for body in bodies:
+            nursery.start_soon(registry.uploads.finish, NAME, ANONYMOUS, await begin(registry), Chunk(body), DIGEST)
+            await body.taken.wait()
+        for body in bodies:
+            body.go_on.set()
+    descriptor = await blobs.open_file(registry, DIGEST)
+    assert os.pread(descriptor, len(CONTENT) + 1, 0) == CONTENT
+    os.close(descriptor)
+    assert len(registry.digest_locks) == 0
+
+
+async def test_a_session_belongs_to_who_began_it(registry: Registry) -> None:
+    upload_id = await begin(registry)
+    with pytest.raises(BlobUploadUnknown):
+        registry.uploads.find(NAME, Principal("somebody else"), upload_id)
+
+
+async def test_more_hashes_than_are_kept_only_cost_a_second_reading(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registry.service.uploads._HASHES", 2)
+    sessions = [await begin(registry) for _ in range(5)]
+    for upload_id in sessions:
+        await append(registry, upload_id, CONTENT[:1000])
+    for upload_id in sessions:
+        await finish(registry, upload_id, CONTENT[1000:])
+
+
+class TestExpiry:
+    async def test_idle_sessions_and_stray_files_go_and_active_ones_stay(
+        self, registry: Registry, tmp_path: Path
+    ) -> None:
+        idle, written = await begin(registry), await begin(registry)
+        await append(registry, idle, CONTENT)
+        stray = tmp_path / "data/uploads/stray"
+        stray.write_bytes(b"x")
+        body = Paused(CONTENT[:10], CONTENT[10:])
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(registry.uploads.append, NAME, ANONYMOUS, written, Chunk(body))
+            await body.taken.wait()
+            await registry.uploads.expire(3600)
+            assert stray.exists()
+            await registry.uploads.expire(-1)
+            body.go_on.set()
+        with pytest.raises(BlobUploadUnknown):
+            offset(registry, idle)
+        assert os.listdir(tmp_path / "data/uploads") == [written]
+        await finish(registry, written)
+
+
+class TestLimit:
+    @pytest.fixture
+    def policy(self) -> Policy:
+        return Policy(concurrent_uploads=1)
+
+    async def test_one_request_too_many_is_told_when_to_come_back(self, registry: Registry) -> None:
+        first, second, body = await begin(registry), await begin(registry), Paused(CONTENT)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(registry.uploads.append, NAME, ANONYMOUS, first, Chunk(body))
+            await body.taken.wait()
+            with pytest.raises(TooManyRequests) as caught:
+                await append(registry, second, b"x")
+            assert caught.value.retry_after_seconds == 1
+            body.go_on.set()
+        await append(registry, second, b"x")
