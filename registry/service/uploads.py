@@ -191,7 +191,8 @@ class Uploads:
         try:
             yield file
         finally:
-            file.close()
+            with trio.CancelScope(shield=True):
+                await self._registry.hops(file.close)
 
     async def _receive(
         self, file: UploadFile, chunk: Chunk, length: int | None, content_hash: ContentHash | None
@@ -215,7 +216,7 @@ class Uploads:
             raise SizeInvalid(f"the body has {file.offset - start} bytes, its headers announce {length}")
 
     async def _acknowledge(self, upload: Upload, file: UploadFile, content_hash: ContentHash | None) -> Upload:
-        await self._registry.hops(file.sync)
+        await self._registry.hops(file.keep_with_name)
         await self._registry.database.write(uploads.set_offset, upload.id, file.offset)
         if content_hash is not None:
             self._remember(upload.id, content_hash)

@@ -69,7 +69,7 @@ class Files:
     def publish(self, file: UploadFile, digest: Digest) -> None:
         """Make the upload durable under its digest. A file of that name is replaced: this one was verified just now."""
         target = self._blob_path(digest)
-        file.sync_data()
+        file.keep()
         os.rename(file.path, target)
         _sync_folder(target.parent)
 
@@ -108,6 +108,7 @@ class UploadFile:
         self._descriptor = descriptor
         self._is_new = offset == 0
         self._writeback = offset
+        self._kept = offset
         self.offset = offset
 
     def append(self, pieces: Sequence[bytes], content_hash: ContentHash | None) -> None:
@@ -124,13 +125,14 @@ class UploadFile:
             os.posix_fadvise(self._descriptor, self._writeback, self.offset - self._writeback, os.POSIX_FADV_DONTNEED)
             self._writeback = self.offset
 
-    def sync_data(self) -> None:
+    def keep(self) -> None:
         """Make what was appended durable. After an error nothing of it may be relied on: it is not tried again."""
         os.fdatasync(self._descriptor)
+        self._kept = self.offset
 
-    def sync(self) -> None:
+    def keep_with_name(self) -> None:
         """Make what was appended durable, and a new file's name too."""
-        self.sync_data()
+        self.keep()
         if self._is_new:
             _sync_folder(self.path.parent)
             self._is_new = False
@@ -146,7 +148,12 @@ class UploadFile:
         return content_hash.size == self.offset
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        """Close the file; what nobody will ask for is cut off, so that it holds no space."""
+        try:
+            if self.offset > self._kept:
+                os.ftruncate(self._descriptor, self._kept)
+        finally:
+            os.close(self._descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from registry.oci.digests import Digest
-from registry.oci.errors import BlobUploadUnknown, TooManyRequests, UploadBusy
+from registry.oci.errors import BlobUploadUnknown, DigestInvalid, SizeInvalid, TooManyRequests, UploadBusy
 from registry.oci.names import RepositoryName
 from registry.service import blobs
 from registry.service.access import ANONYMOUS, Principal
@@ -26,9 +26,19 @@ CONTENT = os.urandom(3_000_000)
 DIGEST = Digest.of(CONTENT)
 
 
-async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
-    for part in parts:
-        yield part
+class Pieces:
+    """A body in parts."""
+
+    def __init__(self, *parts: bytes) -> None:
+        self._parts = iter(parts)
+
+    def __aiter__(self) -> Pieces:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for part in self._parts:
+            return part
+        raise StopAsyncIteration
 
 
 class Paused:
@@ -65,11 +75,11 @@ def offset(registry: Registry, upload_id: str) -> int:
 
 
 async def append(registry: Registry, upload_id: str, *parts: bytes) -> None:
-    await registry.uploads.append(NAME, ANONYMOUS, upload_id, Chunk(pieces(*parts)))
+    await registry.uploads.append(NAME, ANONYMOUS, upload_id, Chunk(Pieces(*parts)))
 
 
 async def finish(registry: Registry, upload_id: str, *parts: bytes) -> None:
-    await registry.uploads.finish(NAME, ANONYMOUS, upload_id, Chunk(pieces(*parts)), DIGEST)
+    await registry.uploads.finish(NAME, ANONYMOUS, upload_id, Chunk(Pieces(*parts)), DIGEST)
 
 
 async def test_a_second_writer_is_refused_and_the_first_goes_on(registry: Registry) -> None:
@@ -162,6 +172,19 @@ async def test_two_clients_push_the_same_blob_at_once(registry: Registry) -> Non
     assert os.pread(descriptor, len(CONTENT) + 1, 0) == CONTENT
     os.close(descriptor)
     assert len(registry.digest_locks) == 0
+
+
+async def test_what_does_not_count_holds_no_space(registry: Registry, tmp_path: Path) -> None:
+    upload_id = await begin(registry)
+    await append(registry, upload_id, CONTENT[:1000])
+    file = tmp_path / "data/uploads" / upload_id
+    with pytest.raises(DigestInvalid):
+        await finish(registry, upload_id, b"wrong")
+    assert file.stat().st_size == 1000
+    with pytest.raises(SizeInvalid):
+        await registry.uploads.append(NAME, ANONYMOUS, upload_id, Chunk(Pieces(CONTENT), content_length=1))
+    assert file.stat().st_size == 1000
+    await finish(registry, upload_id, CONTENT[1000:])
 
 
 async def test_a_session_belongs_to_who_began_it(registry: Registry) -> None:

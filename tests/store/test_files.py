@@ -23,7 +23,7 @@ def test_an_upload_becomes_a_blob_of_its_digest(files: Files, tmp_path: Path) ->
     file = files.open_upload("u", 0)
     running = ContentHash("sha256")
     file.append([b"he", b"llo"], running)
-    file.sync()
+    file.keep_with_name()
     files.publish(file, running.digest())
     file.close()
     assert running.digest() == Digest.of(b"hello")
@@ -38,6 +38,8 @@ def test_what_was_not_acknowledged_is_cut_off(files: Files, tmp_path: Path) -> N
     (tmp_path / "uploads/u").write_bytes(b"acknowledged, and not")
     file = files.open_upload("u", 12)
     file.append([b"!"], None)
+    file.keep()
+    file.append([b", and not"], None)
     file.close()
     assert (tmp_path / "uploads/u").read_bytes() == b"acknowledged!"
 
