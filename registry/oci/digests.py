@@ -19,6 +19,7 @@ CANONICAL = "sha256"
 """The algorithm that names content when the client names none."""
 
 _HEX_LENGTH = {"sha256": 64, "sha512": 128}
+ALGORITHMS = tuple(_HEX_LENGTH)
 _DIGEST = re.compile(r"(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})")
 
 
@@ -49,7 +50,7 @@ class Digest:
 def parse_algorithm(text: str) -> str:
     """Raises DigestInvalid unless the algorithm is supported."""
     if text not in _HEX_LENGTH:
-        raise DigestInvalid(f"supported digest algorithms are {', '.join(_HEX_LENGTH)}", {"algorithm": text[:64]})
+        raise DigestInvalid(f"supported digest algorithms are {', '.join(ALGORITHMS)}", {"algorithm": text[:64]})
     return text
 
 

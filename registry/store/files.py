@@ -11,7 +11,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from registry.oci.digests import CANONICAL, ContentHash, Digest
+from registry.oci.digests import ALGORITHMS, ContentHash, Digest
+from registry.store import folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,10 +37,10 @@ class Files:
 
     def prepare(self) -> None:
         """Create the folders that are missing, durably."""
-        for folder in (self._uploads, self._blobs / CANONICAL, self._blobs / "sha512"):
-            folder.mkdir(parents=True, exist_ok=True)
-        for folder in (self._blobs, self._blobs.parent):
-            _sync_folder(folder)
+        for path in (self._uploads, *(self._blobs / algorithm for algorithm in ALGORITHMS)):
+            path.mkdir(parents=True, exist_ok=True)
+        for path in (self._blobs, self._blobs.parent):
+            folder.sync(path)
 
     def open_blob(self, digest: Digest) -> int:
         """A descriptor for reading, the caller's to close. Raises OSError."""
@@ -71,7 +72,7 @@ class Files:
         target = self._blob_path(digest)
         file.keep()
         os.rename(file.path, target)
-        _sync_folder(target.parent)
+        folder.sync(target.parent)
 
     def remove_upload(self, upload_id: str) -> None:
         (self._uploads / upload_id).unlink(missing_ok=True)
@@ -134,7 +135,7 @@ class UploadFile:
         """Make what was appended durable, and a new file's name too."""
         self.keep()
         if self._is_new:
-            _sync_folder(self.path.parent)
+            folder.sync(self.path.parent)
             self._is_new = False
 
     def hash_into(self, content_hash: ContentHash, limit_bytes: int) -> bool:
@@ -154,11 +155,3 @@ class UploadFile:
                 os.ftruncate(self._descriptor, self._kept)
         finally:
             os.close(self._descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

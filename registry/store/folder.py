@@ -24,7 +24,7 @@ class FolderUnusable(Exception):
 @contextmanager
 def hold(data: Path, *, allow_network: bool) -> Iterator[None]:
     """Create the folder if need be and lock it for as long as the context lasts. Raises FolderUnusable, OSError."""
-    data.mkdir(parents=True, exist_ok=True)
+    _create(data)
     file_system = file_system_type(data)
     if file_system in _NETWORK_TYPES and not allow_network:
         raise FolderUnusable(
@@ -44,6 +44,22 @@ def hold(data: Path, *, allow_network: bool) -> Iterator[None]:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
         yield
+    finally:
+        os.close(descriptor)
+
+
+def _create(data: Path) -> None:
+    """Create the folder for its owner alone, durably; the database will hold secrets."""
+    if not data.is_dir():
+        data.mkdir(mode=0o700, parents=True)
+        sync(data.parent)
+
+
+def sync(folder: Path) -> None:
+    """Make the names in a folder durable (fsync(2))."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
