@@ -14,8 +14,10 @@ import structlog
 import trio
 
 from registry import systemd
-from registry.http import server
 from registry.http.app import make_app
+from registry.http.connection import Limits
+from registry.http.listeners import describe, listen
+from registry.http.server import Server
 from registry.service.registry import Policy, open_registry
 
 if TYPE_CHECKING:
@@ -40,8 +42,8 @@ async def run(settings: Settings) -> None:
         async with AsyncExitStack() as stack:
             data = Path(settings.data)
             registry = await stack.enter_async_context(open_registry(data, policy_of(settings)))
-            listeners = [listener for address in settings.listen for listener in await server.listen(address)]
-            daemon = server.Server(make_app(registry), limits_of(settings))
+            listeners = [listener for address in settings.listen for listener in await listen(address)]
+            daemon = Server(make_app(registry), limits_of(settings))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_stop_on, signals, daemon)
                 _announce(settings, listeners)
@@ -62,15 +64,15 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
-def limits_of(settings: Settings) -> server.Limits:
-    return server.Limits(
+def limits_of(settings: Settings) -> Limits:
+    return Limits(
         head_seconds=settings.http.head_seconds,
         stall_seconds=settings.http.stall_seconds,
         drain_seconds=settings.http.drain_seconds,
     )
 
 
-async def _stop_on(signals: AsyncIterator[int], daemon: server.Server) -> None:
+async def _stop_on(signals: AsyncIterator[int], daemon: Server) -> None:
     async for number in signals:
         log.info("stopping", signal=signal.Signals(number).name)
         systemd.notify("STOPPING=1")
@@ -94,7 +96,7 @@ def _end_anyway_after(seconds: float) -> None:
 
 
 def _announce(settings: Settings, listeners: Sequence[trio.SocketListener]) -> None:
-    addresses = [server.describe(listener) for listener in listeners]
+    addresses = [describe(listener) for listener in listeners]
     log.info("listening", addresses=addresses, data=str(Path(settings.data).resolve()))
     if sys.stdout.isatty():
         host = next((address for address in addresses if not address.startswith("unix:")), addresses[0])

@@ -11,23 +11,21 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from registry.http.access_log import AccessLog
-from registry.http.answers import Answer, FileSlice, Request
+from registry.http.answers import FileSlice, Request
 from registry.http.errors import error_answer, fault_answer, framework_answer, method_answer, no_route_answer
 from registry.http.parameters import Query
 from registry.http.routes import ROUTES
 from registry.http.streams import FileBody, StreamingConnection, StreamingRequest
-from registry.oci.errors import RegistryError
+from registry.oci.errors import RegistryError, SizeInvalid
 from registry.service.access import ANONYMOUS, authorize
 from registry.service.uploads import BodyInterrupted
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
 
+    from registry.http.answers import Answer
     from registry.http.routes import Route
     from registry.service.registry import Registry
-
-_CLIENT_CLOSED_REQUEST = 499
-"""The status in the log of a request whose client went away (as nginx has it); nobody receives it."""
 
 log = structlog.get_logger()
 
@@ -35,6 +33,14 @@ log = structlog.get_logger()
 class _App(QuartTrio):
     asgi_http_class = StreamingConnection
     request_class = StreamingRequest
+
+    def create_url_adapter(self, request: Any) -> Any:
+        """Routes depend on no Host: one that is no host name would be a fault, raised outside of error handlers."""
+        if request is None:
+            return super().create_url_adapter(None)
+        return self.url_map.bind(
+            "registry", url_scheme=request.scheme, default_method=request.method, path_info=request.path
+        )
 
 
 def make_app(registry: Registry) -> ASGIFramework:
@@ -89,7 +95,7 @@ def _failed(error: Exception) -> Answer:
         case HTTPException():
             return framework_answer(error.code or 500)
         case BodyInterrupted():
-            return Answer(_CLIENT_CLOSED_REQUEST)
+            return error_answer(SizeInvalid("the body broke off before its end"))
     request_id = _context()["request_id"]
     log.error("fault", request_id=request_id, method=request.method, path=request.path, exc_info=error)
     return fault_answer(request_id)

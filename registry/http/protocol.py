@@ -15,6 +15,8 @@ from hypercorn.events import Closed
 from hypercorn.protocol.events import Response
 from hypercorn.protocol.h11 import H11Protocol
 
+from registry.http.access_log import ClientGone
+
 if TYPE_CHECKING:
     from hypercorn.protocol.events import Event as StreamEvent
     from hypercorn.typing import H11SendableEvent
@@ -30,12 +32,9 @@ class GuardedProtocol(H11Protocol):
         self._guarded_app = app
         self._continue = False
         self._disconnected = False
+        self._gone = False
         self.stopping = False
-
-    @property
-    def is_idle(self) -> bool:
-        """Between two requests."""
-        return self.stream is None
+        """Whether the answers that are still given announce that the connection closes."""
 
     @property
     def expects_head(self) -> bool:
@@ -69,7 +68,6 @@ class GuardedProtocol(H11Protocol):
             await self._send_continue()
             return await receive()
 
-        self._continue = False
         try:
             await self._guarded_app(scope, receive_continued, send, sync_spawn, call_soon)
         finally:
@@ -83,10 +81,19 @@ class GuardedProtocol(H11Protocol):
             await self._send_h11_event(h11.InformationalResponse(status_code=100, headers=headers))
 
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
-        """Hold back the ``100 Continue`` that Hypercorn sends as soon as a head is read."""
+        """Hold back the ``100 Continue`` that Hypercorn sends as soon as a head is read.
+
+        Raises ClientGone, again and again: Hypercorn would try to send an error where an answer's head was not sent.
+        """
         if isinstance(event, h11.InformationalResponse) and not self._continue:
             return
-        await super()._send_h11_event(event)
+        if self._gone:
+            raise ClientGone
+        try:
+            await super()._send_h11_event(event)
+        except ClientGone:
+            self._gone = True
+            raise
 
     async def _close_stream(self) -> None:
         """End a request.
@@ -111,6 +118,7 @@ class GuardedProtocol(H11Protocol):
 
         An Upgrade is ignored (RFC 9110, section 7.8), an absolute target made relative (RFC 9112, section 3.2.2).
         """
+        self._continue = False
         target = request.target
         if not target.startswith(b"/"):
             parts = urlsplit(target.decode("ascii"))
@@ -127,8 +135,14 @@ def _refusal(request: h11.Request) -> int | None:
     chunked = b"transfer-encoding" in names
     if request.http_version not in {b"1.0", b"1.1"}:
         return 505
+    if request.method != request.method.upper():
+        return 501
     if chunked and (b"content-length" in names or request.http_version == b"1.0"):
         return 400
-    if not request.target.isascii() or not request.target.startswith((b"/", b"http://", b"https://")):
+    if not request.target.startswith((b"/", b"http://", b"https://")):
+        return 400
+    try:
+        urlsplit(request.target)
+    except ValueError:
         return 400
     return None

@@ -67,7 +67,7 @@ def parse(body: bytes, content_type: str | None) -> Manifest:
         raise ManifestInvalid(f"the manifest is no acceptable JSON: {error}") from None
     media_type = _media_type(document, media_types.without_parameters(content_type))
     _refuse_ambiguity(document, media_type)
-    edges = _edges(document, media_type)
+    edges = sorted(_edges(document, media_type), key=lambda edge: edge.required)  # of two, the one that requires stays
     return Manifest(
         body=body,
         media_type=media_type,

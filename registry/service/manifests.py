@@ -135,7 +135,7 @@ def _push(
             edge.digest for edge in manifest.edges if edge.required and manifests.is_missing(tx, repository, edge)
         ]
         if missing:
-            raise ManifestBlobUnknown(missing)
+            raise ManifestBlobUnknown(list(dict.fromkeys(missing)))
     stored = manifests.add(tx, repository, digest, manifest)
     for tag in tags_to_point:
         tags.point(tx, repository, tag, stored, digest, principal)

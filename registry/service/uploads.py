@@ -208,8 +208,9 @@ class Uploads:
                 if gathered_bytes >= _PIECE_BYTES:
                     await self._registry.hops(file.append, gathered, content_hash)
                     gathered, gathered_bytes = [], 0
-        except BodyInterrupted:
-            await self._registry.hops(file.append, gathered, content_hash)
+        except (trio.Cancelled, BodyInterrupted):
+            with trio.CancelScope(shield=True):
+                await self._registry.hops(file.append, gathered, content_hash)
             raise
         await self._registry.hops(file.append, gathered, content_hash)
         if length is not None and file.offset - start < length:

@@ -133,6 +133,11 @@ async def test_missing_content_is_named_and_nothing_is_stored(client: Client) ->
     assert (await client("GET", "/v2/a/manifests/v1")).status == 404
 
 
+async def test_content_that_is_missing_twice_is_named_once(client: Client) -> None:
+    reply = await push_manifest(client, "a", "v1", image(b"x", config=b"x"))
+    assert reply.codes == ["MANIFEST_BLOB_UNKNOWN"]
+
+
 async def test_a_child_may_be_a_manifest_or_a_blob(client: Client) -> None:
     child = await push_image(client, "a", "child")
     nested = index(child)

@@ -69,6 +69,13 @@ def test_a_layer_that_lies_elsewhere_is_not_required(layer: dict[str, Any]) -> N
     assert Edge(EdgeKind.LAYER, Digest.of(ONE), required=False) in edges
 
 
+def test_a_layer_that_lies_elsewhere_and_here_is_required() -> None:
+    here, elsewhere = descriptor(ONE, LAYER_TYPE), descriptor(ONE, LAYER_TYPE, urls=["https://example.org/layer"])
+    for layers in ([here, elsewhere], [elsewhere, here]):
+        edges = parse(changed(image(), layers=layers), None).edges
+        assert [edge.required for edge in edges if edge.kind is EdgeKind.LAYER] == [True]
+
+
 @pytest.mark.parametrize("empty", [None, []])
 def test_no_layers_and_no_children_are_fine(empty: Any) -> None:
     assert digests(changed(image(), layers=empty))["layer"] == set()

@@ -1,0 +1,193 @@
+"""The guard around each connection.
+
+A client can end its own connection and nothing else: whatever goes wrong in one is logged and closes it, and every wait
+for a client has a deadline.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+import trio
+from hypercorn.config import Config
+from hypercorn.events import Closed, RawData, Updated
+from hypercorn.trio.task_group import TaskGroup
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ConnectionState, LifespanState
+
+from registry.http.access_log import ClientGone
+from registry.http.protocol import GuardedProtocol, Refused
+
+if TYPE_CHECKING:
+    from hypercorn.events import Event
+    from hypercorn.typing import AppWrapper
+
+_RECEIVE_BYTES = 64 * 1024
+_SEND_BYTES = 64 * 1024
+_HEAD_LIMIT_BYTES = 64 * 1024
+
+_LINGER_SECONDS = 2
+_LINGER_BYTES = 1024 * 1024
+_LINGER_PAUSE_SECONDS = 0.05
+"""A body that nobody wants is read for so long, this much of it fast, that its sender gets to see the answer.
+
+Closing at once would reset the connection and take the answer with it (RFC 9112, section 9.6). Go's client writes a
+mebibyte before it looks.
+"""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a client is waited for."""
+
+    head_seconds: float = 10
+    stall_seconds: float = 60
+    drain_seconds: float = 10
+
+
+def _config() -> Config:
+    """What Hypercorn's protocol asks of its configuration."""
+    config = Config()
+    config.include_server_header = False
+    config.h11_max_incomplete_size = _HEAD_LIMIT_BYTES
+    config.keep_alive_max_requests = sys.maxsize
+    config.accesslog = None
+    config.errorlog = None
+    return config
+
+
+_CONFIG = _config()
+
+
+class Connection:
+    """One client's connection. Nothing that happens in it leaves it, cancellation aside."""
+
+    def __init__(self, app: AppWrapper, limits: Limits, stream: trio.SocketStream) -> None:
+        self._app = app
+        self._limits = limits
+        self._stream = stream
+        self._sending = trio.Lock()
+        self._reading = trio.CancelScope()
+        self._waiting = trio.CancelScope()
+        self._head_since: float | None = None
+        self._gone = False
+        self._idle = True
+        self._stopping = False
+        self._protocol: GuardedProtocol
+
+    async def run(self) -> None:
+        """Serve the client until it goes away or has to."""
+        try:
+            await self._serve()
+            await self._linger()
+        except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # the client has gone; there is nobody to tell
+        except* Exception:  # the guard: what a client provokes ends here
+            log.exception("connection failed")
+        finally:
+            await trio.aclose_forcefully(self._stream)
+
+    def stop(self) -> None:
+        """End the connection as soon as no request is in flight."""
+        self._stopping = True
+        if self._idle:
+            self._reading.cancel()
+        else:
+            self._protocol.stopping = True
+
+    async def _serve(self) -> None:
+        async with TaskGroup() as tasks:
+            self._protocol = self._make_protocol(tasks)
+            with self._reading:
+                await self._read()
+            with trio.CancelScope() as self._reading:  # until the application ends without being told
+                if self._protocol.has_unread_body:
+                    await self._protocol.disconnect()
+
+    def _make_protocol(self, tasks: TaskGroup) -> GuardedProtocol:
+        raw = self._stream.socket
+        return GuardedProtocol(
+            self._app,
+            _CONFIG,
+            WorkerContext(None),
+            tasks,
+            ConnectionState(LifespanState({})),
+            False,  # noqa: FBT003 (ssl)
+            _address(raw.getpeername()),
+            _address(raw.getsockname()),
+            self._on_protocol_event,
+        )
+
+    async def _read(self) -> None:
+        """Feed the protocol until the client ends its side, stalls, or the protocol has closed the connection."""
+        with suppress(Refused):
+            while data := await self._receive():
+                await self._protocol.handle(RawData(data))
+
+    async def _receive(self) -> bytes:
+        """What has arrived; nothing where the client has ended, broken or stalled the connection."""
+        with trio.CancelScope(deadline=self._deadline()) as self._waiting:
+            try:
+                return bytes(await self._stream.receive_some(_RECEIVE_BYTES))
+            except trio.BrokenResourceError:
+                self._gone = True
+        return b""
+
+    def _deadline(self) -> float:
+        """Until when the client has to send something; for ever while it is the application's turn."""
+        now = trio.current_time()
+        if self._protocol.has_partial_head:
+            self._head_since = now if self._head_since is None else self._head_since
+            return self._head_since + self._limits.head_seconds
+        self._head_since = None
+        if self._protocol.expects_head or self._protocol.expects_body:
+            return now + self._limits.stall_seconds
+        return float("inf")
+
+    async def _on_protocol_event(self, event: Event) -> None:
+        if isinstance(event, RawData):
+            await self._send(event.data)
+        elif isinstance(event, Closed):
+            self._reading.cancel()
+        elif isinstance(event, Updated):
+            self._idle = event.idle
+            self._waiting.deadline = self._deadline()
+            if self._idle and self._stopping:
+                self._reading.cancel()
+
+    async def _send(self, data: bytes) -> None:
+        """Send everything, or raise ClientGone: the client has gone, or has taken nothing for ``stall_seconds``."""
+        async with self._sending:
+            for start in range(0, len(data), _SEND_BYTES):
+                if self._gone:
+                    raise ClientGone
+                try:
+                    with trio.fail_after(self._limits.stall_seconds):
+                        await self._stream.send_all(memoryview(data)[start : start + _SEND_BYTES])
+                except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+                    self._gone = True
+                    self._reading.cancel()
+                    raise ClientGone from None
+
+    async def _linger(self) -> None:
+        """Let the client see the answer: end our side, and read away a little of what it still sends."""
+        if self._gone or not self._protocol.has_unread_body:
+            return
+        await self._stream.send_eof()
+        rest = _LINGER_BYTES
+        with trio.move_on_after(_LINGER_SECONDS):
+            while received := await self._stream.receive_some(_RECEIVE_BYTES):
+                rest -= len(received)
+                if rest < 0:
+                    await trio.sleep(_LINGER_PAUSE_SECONDS)
+
+
+def _address(name: Any) -> tuple[str, int] | None:
+    """Host and port of a TCP peer, None for a unix socket."""
+    return (name[0], name[1]) if isinstance(name, tuple) else None
