@@ -54,10 +54,13 @@ def serve(file: Path | None, data: str | None, listen: tuple[str, ...]) -> None:
     from registry.store.folder import FolderUnusable  # noqa: PLC0415
     from registry.store.schema import DatabaseTooNew  # noqa: PLC0415
 
+    failure = None
     try:
         trio.run(daemon.run, settings)
     except* (FolderUnusable, DatabaseTooNew, OSError, sqlite3.Error) as errors:
-        _fail(_first(errors), _EXIT_FAILED)
+        failure = _first(errors)
+    if failure is not None:
+        _fail(failure, _EXIT_FAILED)
 
 
 @main.command()
