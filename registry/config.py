@@ -53,6 +53,7 @@ class DeleteSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessSettings:
     mode: Literal["", "open"] = ""
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,10 +14,11 @@ import structlog
 import trio
 
 from registry import systemd
+from registry.admin import admin_site
 from registry.http.app import make_app
 from registry.http.connection import Limits
 from registry.http.listeners import describe, listen
-from registry.http.server import Server
+from registry.http.server import Server, Site
 from registry.service.registry import Policy, open_registry
 
 if TYPE_CHECKING:
@@ -43,12 +44,14 @@ async def run(settings: Settings) -> None:
             data = Path(settings.data)
             registry = await stack.enter_async_context(open_registry(data, policy_of(settings)))
             listeners = [listener for address in settings.listen for listener in await listen(address)]
-            daemon = Server(make_app(registry), limits_of(settings))
+            admin = stack.enter_context(admin_site(registry, data))
+            app, server = make_app(registry), Server(limits_of(settings))
+            sites = [*(Site(listener, app) for listener in listeners), admin]
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_stop_on, signals, daemon)
+                nursery.start_soon(_stop_on, signals, server)
                 _announce(settings, listeners)
                 systemd.notify("READY=1")
-                await daemon.run(listeners)
+                await server.run(sites)
                 nursery.cancel_scope.cancel()
     log.info("stopped")
 
@@ -57,6 +60,7 @@ def policy_of(settings: Settings) -> Policy:
     return Policy(
         allow_missing=settings.push.allow_missing,
         delete_enabled=settings.delete.enabled,
+        read_only=settings.access.read_only,
         concurrent_uploads=settings.uploads.concurrent_limit,
         upload_idle_seconds=settings.uploads.idle_seconds,
         stall_seconds=settings.storage.stall_seconds,
@@ -72,12 +76,12 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-async def _stop_on(signals: AsyncIterator[int], daemon: Server) -> None:
+async def _stop_on(signals: AsyncIterator[int], server: Server) -> None:
     async for number in signals:
         log.info("stopping", signal=signal.Signals(number).name)
         systemd.notify("STOPPING=1")
-        _end_anyway_after(daemon.limits.drain_seconds + _LAST_RESORT_SECONDS)
-        daemon.stop()
+        _end_anyway_after(server.limits.drain_seconds + _LAST_RESORT_SECONDS)
+        server.stop()
 
 
 def _end_anyway_after(seconds: float) -> None:

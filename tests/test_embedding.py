@@ -47,6 +47,6 @@ async def test_a_folder_that_can_not_be_opened_fails_the_startup(tmp_path: Path)
     async def send(message: dict[str, Any]) -> None:
         messages.append(message)
 
-    with pytest.raises(FileExistsError):
+    with pytest.raises(NotADirectoryError):
         await app({"type": "lifespan"}, receive, send)
     assert [message["type"] for message in messages] == ["lifespan.startup.failed"]

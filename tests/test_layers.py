@@ -15,12 +15,14 @@ OURS = {
     "store": {"store", "oci"},
     "service": {"service", "store", "oci"},
     "http": {"http", "service", "oci"},
+    "transfer": {"transfer", "oci"},
 }
 LIBRARIES: dict[str, set[str]] = {
     "oci": set(),
     "store": {"sqlite_utils", "trio"},
     "service": {"structlog", "trio"},
     "http": {"h11", "hypercorn", "quart", "quart_trio", "structlog", "trio", "werkzeug"},
+    "transfer": {"zstandard"},
 }
 ALONE = {"config.py": {"msgspec"}, "logs.py": {"structlog", "registry.config"}, "systemd.py": set()}
 FORBIDDEN_WORDS = {

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from registry.http.answers import Answer
     from registry.http.routes import Route
+    from registry.service.access import Principal
     from registry.service.registry import Registry
 
 log = structlog.get_logger()
@@ -43,19 +44,19 @@ class _App(QuartTrio):
         )
 
 
-def make_app(registry: Registry) -> ASGIFramework:
-    """The ASGI application of an open registry."""
+def make_app(registry: Registry, principal: Principal = ANONYMOUS) -> ASGIFramework:
+    """The ASGI application of an open registry, for requests that are made by ``principal``."""
     app = _App("registry", static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=None, BODY_TIMEOUT=None, RESPONSE_TIMEOUT=None)
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
     for route in ROUTES:
-        _add(app, registry, route)
+        _add(app, registry, principal, route)
     app.register_error_handler(Exception, lambda error: _respond(registry, _failed(error)))
     return AccessLog(app)
 
 
-def _add(app: QuartTrio, registry: Registry, route: Route) -> None:
+def _add(app: QuartTrio, registry: Registry, principal: Principal, route: Route) -> None:
     """One rule per end point; HEAD of one that only has GET is GET, whose body the server leaves out."""
     methods = dict(route.methods)
     if "GET" in methods:
@@ -64,13 +65,13 @@ def _add(app: QuartTrio, registry: Registry, route: Route) -> None:
     async def view(**path_values: str) -> Response:
         _context().update(route=route.name, **path_values)
         method = methods[request.method]
-        authorize(registry.policy, method.action)
-        return _respond(registry, await method.handler(registry, _request(), **path_values))
+        authorize(registry.policy, principal, method.action)
+        return _respond(registry, await method.handler(registry, _request(principal), **path_values))
 
     app.add_url_rule(route.path, route.name, view, methods=list(methods), provide_automatic_options=False)
 
 
-def _request() -> Request:
+def _request(principal: Principal) -> Request:
     headers: dict[str, str] = {}
     for name, value in request.headers.items():
         key = name.lower()
@@ -80,7 +81,7 @@ def _request() -> Request:
         query=Query(request.query_string),
         headers=headers,
         body=request.body,
-        principal=ANONYMOUS,
+        principal=principal,
     )
 
 

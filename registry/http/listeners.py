@@ -15,21 +15,26 @@ async def listen(address: str) -> list[trio.SocketListener]:
     """Listen on ``host:port``, ``[ipv6]:port`` or ``unix:path``. Raises OSError that names the address."""
     try:
         if address.startswith("unix:"):
-            return [_listen_unix(address.removeprefix("unix:"))]
+            return [listen_unix(address.removeprefix("unix:"))]
         host, _, port = address.rpartition(":")
         return list(await trio.open_tcp_listeners(int(port), host=host.strip("[]"), backlog=_BACKLOG))
     except OSError as error:
         raise OSError(f"can't listen on {address}: {error.strerror or error}") from error
 
 
-def _listen_unix(path: str) -> trio.SocketListener:
-    """A socket file that a killed daemon left behind is replaced; one that somebody listens on is not."""
+def listen_unix(path: str, mode: int | None = None) -> trio.SocketListener:
+    """Listen on a socket file, which gets ``mode`` before anybody can connect. Raises OSError.
+
+    A file that a killed daemon left behind is replaced; one that somebody listens on is not.
+    """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode) and probe.connect_ex(path) != 0:
                 os.unlink(path)
         listener.bind(path)
+        if mode is not None:
+            os.chmod(path, mode)
         listener.listen(_BACKLOG)
     except BaseException:
         listener.close()

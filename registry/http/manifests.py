@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 async def get(registry: Registry, request: Request, name: str, reference: str) -> Answer:
     """The bytes as pushed, whatever Accept says: one reference, one manifest."""
     wanted = parameters.known_reference(reference)
-    content = manifests.read(registry, parameters.repository_name(name), wanted)
+    content = await manifests.read(registry, parameters.repository_name(name), wanted)
     manifest = content.manifest
     headers = content_headers(manifest.digest, manifest.media_type, by_digest=isinstance(wanted, Digest))
     if not_modified(request, manifest.digest):

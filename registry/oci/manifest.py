@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from registry.oci import media_types, strict_json
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 LIMIT_BYTES = 4 * 1024 * 1024
 """Largest manifest (distribution-spec, "Pushing Manifests": at least 4 megabytes should be expected to work)."""
 
+EDGE_LIMIT = 10_000
+"""Most digests that one manifest may refer to; each is a row."""
+
 _SIZE_LIMIT = 2**63 - 1
+_TEXT_LIMIT = 255
 
 
 class EdgeKind(StrEnum):
@@ -67,11 +72,13 @@ def parse(body: bytes, content_type: str | None) -> Manifest:
         raise ManifestInvalid(f"the manifest is no acceptable JSON: {error}") from None
     media_type = _media_type(document, media_types.without_parameters(content_type))
     _refuse_ambiguity(document, media_type)
-    edges = sorted(_edges(document, media_type), key=lambda edge: edge.required)  # of two, the one that requires stays
+    edges = sorted(islice(_edges(document, media_type), EDGE_LIMIT + 1), key=lambda edge: edge.required)
+    if len(edges) > EDGE_LIMIT:
+        raise ManifestInvalid(f"a manifest may refer to at most {EDGE_LIMIT} digests")
     return Manifest(
         body=body,
         media_type=media_type,
-        edges=tuple({(edge.kind, edge.digest): edge for edge in edges}.values()),
+        edges=tuple({(edge.kind, edge.digest): edge for edge in edges}.values()),  # of two, the one that is required
         subject=_descriptor(document["subject"], "subject") if document.get("subject") is not None else None,
         artifact_type=_artifact_type(document, media_type),
         annotations=_annotations(document),
@@ -83,6 +90,8 @@ def _media_type(document: dict[str, Any], content_type: str | None) -> str:
     own = document.get("mediaType")
     if own is not None and not (isinstance(own, str) and media_types.is_media_type(own)):
         raise ManifestInvalid("mediaType is no media type", {"mediaType": str(own)[:256]})
+    if own is not None and own != own.lower() and own.lower() in media_types.KNOWN | media_types.SCHEMA_1:
+        raise ManifestInvalid("mediaType has to be written in lower case", {"mediaType": own})
     if content_type in {None, "application/json"}:
         if own is None:
             raise ManifestInvalid("neither the Content-Type header nor the field mediaType names a manifest type")
@@ -105,7 +114,7 @@ def _refuse_ambiguity(document: dict[str, Any], media_type: str) -> None:
     if media_type in media_types.SCHEMA_1 or document.get("schemaVersion") == 1:
         raise ManifestInvalid("Docker schema 1 manifests are not supported; push schema 2 or an OCI manifest")
     if media_type in media_types.IMAGES | media_types.INDEXES and document.get("schemaVersion", 2) != 2:
-        raise ManifestInvalid("schemaVersion has to be 2", {"schemaVersion": document["schemaVersion"]})
+        raise ManifestInvalid("schemaVersion has to be 2", {"schemaVersion": str(document["schemaVersion"])[:256]})
     if "manifests" in document and ("layers" in document or "config" in document):
         raise ManifestInvalid("a manifest with the field manifests must not have layers or config")
     if media_type in media_types.IMAGES and "manifests" in document:
@@ -179,7 +188,7 @@ def _artifact_type(document: dict[str, Any], media_type: str) -> str | None:
     if own is None or own == "":
         config = document.get("config")
         own = config.get("mediaType") if media_type in media_types.IMAGES and isinstance(config, dict) else None
-    if own is not None and not (isinstance(own, str) and own.isprintable()):
+    if own is not None and not (isinstance(own, str) and own.isprintable() and len(own) <= _TEXT_LIMIT):
         raise ManifestInvalid("artifactType has to be a media type", {"artifactType": str(own)[:256]})
     return own
 

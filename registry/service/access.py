@@ -30,9 +30,13 @@ class Principal:
 
 
 ANONYMOUS = Principal("anonymous")
+OPERATOR = Principal("operator")
+"""Whoever may use the admin socket: the owner of the data folder."""
 
 
-def authorize(policy: Policy, action: Action) -> None:
+def authorize(policy: Policy, principal: Principal, action: Action) -> None:
     """Raises Unsupported for what the operator switched off."""
+    if policy.read_only and action in {Action.PUSH, Action.DELETE} and principal != OPERATOR:
+        raise Unsupported("this registry is read-only (access.read_only)")
     if action is Action.DELETE and not policy.delete_enabled:
         raise Unsupported("deleting is switched off in this registry (delete.enabled)")

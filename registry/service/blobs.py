@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from registry.oci.digests import Digest
     from registry.oci.names import RepositoryName
     from registry.service.registry import Registry
-    from registry.store.database import WriteTx
+    from registry.store.transactions import WriteTx
 
 _NAMED_MANIFESTS = 10
 """How many of the manifests that hold a blob an error names."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
-from registry.store.database import count_commits
+from registry.store.transactions import count_commits
 
 if TYPE_CHECKING:
     from registry.service.registry import Registry

@@ -25,8 +25,8 @@ class KeyedLocks(Generic[K]):
                 yield
         finally:
             statistics = lock.statistics()
-            if not statistics.locked and not statistics.tasks_waiting:
-                self._locks.pop(key, None)
+            if not statistics.locked and not statistics.tasks_waiting and self._locks.get(key) is lock:
+                del self._locks[key]
 
     def __len__(self) -> int:
         return len(self._locks)

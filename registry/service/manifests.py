@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from registry.oci.names import RepositoryName, Tag
     from registry.service.access import Principal
     from registry.service.registry import Registry
-    from registry.store.database import ReadTx, WriteTx
     from registry.store.manifests import Referrer, StoredManifest
+    from registry.store.transactions import ReadTx, WriteTx
 
-_PARSED_ON_THE_LOOP_BYTES = 16 * 1024
-"""A larger manifest is parsed in a thread: 4 MiB of JSON take a tenth of a second."""
+_SMALL_BYTES = 16 * 1024
+"""A larger manifest is read and parsed in a thread: 4 MiB of hostile JSON take a second."""
+
+_NAMED_MISSING = 100
+"""How many missing digests an error names."""
 
 _REFERRERS_BYTES = 4 * 1024 * 1024
 """Annotations that one page of referrers holds at most, unless a single one is larger."""
@@ -44,9 +47,13 @@ def find(registry: Registry, name: RepositoryName, reference: Tag | Digest) -> S
     return registry.database.read_now(_find, name, reference)
 
 
-def read(registry: Registry, name: RepositoryName, reference: Tag | Digest) -> ManifestContent:
+async def read(registry: Registry, name: RepositoryName, reference: Tag | Digest) -> ManifestContent:
     """The manifest with its bytes as pushed. Raises ManifestUnknown."""
-    return registry.database.read_now(_read, name, reference)
+    content = registry.database.read_now(_read, name, reference, limit_bytes=_SMALL_BYTES)
+    if content is None:
+        content = await registry.database.read(_read, name, reference, limit_bytes=oci_manifest.LIMIT_BYTES)
+    assert content is not None
+    return content
 
 
 async def push(
@@ -62,20 +69,17 @@ async def push(
 
     Raises ManifestInvalid, DigestInvalid, ManifestBlobUnknown.
     """
-    if len(body) <= _PARSED_ON_THE_LOOP_BYTES:
-        manifest = oci_manifest.parse(body, content_type)
+    algorithm = reference.algorithm if isinstance(reference, Digest) else CANONICAL
+    if len(body) <= _SMALL_BYTES:
+        manifest, digest = _parse(body, content_type, algorithm)
     else:
-        manifest = await registry.hops(oci_manifest.parse, body, content_type)
-    if isinstance(reference, Digest):
-        digest = Digest.of(body, reference.algorithm)
-        if digest != reference:
-            raise DigestInvalid(
-                "the manifest's content has another digest", {"expected": str(reference), "received": str(digest)}
-            )
-        tags_to_point = more_tags
-    else:
-        digest = Digest.of(body, CANONICAL)
-        tags_to_point = [reference, *more_tags]
+        async with registry.parsing:
+            manifest, digest = await registry.hops(_parse, body, content_type, algorithm)
+    if isinstance(reference, Digest) and digest != reference:
+        raise DigestInvalid(
+            "the manifest's content has another digest", {"expected": str(reference), "received": str(digest)}
+        )
+    tags_to_point = more_tags if isinstance(reference, Digest) else [reference, *more_tags]
     await registry.database.write(
         _push, name, digest, tags_to_point, manifest, principal.name, allow_missing=registry.policy.allow_missing
     )
@@ -107,6 +111,10 @@ async def list_referrers(
     return await registry.database.read(_list_referrers, name, subject, artifact_type, last, limit)
 
 
+def _parse(body: bytes, content_type: str | None, algorithm: str) -> tuple[Manifest, Digest]:
+    return oci_manifest.parse(body, content_type), Digest.of(body, algorithm)
+
+
 def _find(tx: ReadTx, name: RepositoryName, reference: Tag | Digest) -> StoredManifest:
     manifest = manifests.find(tx, name, reference)
     if manifest is None:
@@ -114,8 +122,11 @@ def _find(tx: ReadTx, name: RepositoryName, reference: Tag | Digest) -> StoredMa
     return manifest
 
 
-def _read(tx: ReadTx, name: RepositoryName, reference: Tag | Digest) -> ManifestContent:
+def _read(tx: ReadTx, name: RepositoryName, reference: Tag | Digest, *, limit_bytes: int) -> ManifestContent | None:
+    """None where the manifest is larger than the limit."""
     manifest = _find(tx, name, reference)
+    if manifest.size > limit_bytes:
+        return None
     return ManifestContent(manifest, manifests.read_body(tx, manifest.id))
 
 
@@ -131,11 +142,10 @@ def _push(
 ) -> None:
     repository = repositories.find_or_create(tx, name)
     if not allow_missing:
-        missing = [
-            edge.digest for edge in manifest.edges if edge.required and manifests.is_missing(tx, repository, edge)
-        ]
+        required = (edge for edge in manifest.edges if edge.required)
+        missing = dict.fromkeys(edge.digest for edge in required if manifests.is_missing(tx, repository, edge))
         if missing:
-            raise ManifestBlobUnknown(list(dict.fromkeys(missing)))
+            raise ManifestBlobUnknown(list(missing)[:_NAMED_MISSING])
     stored = manifests.add(tx, repository, digest, manifest)
     for tag in tags_to_point:
         tags.point(tx, repository, tag, stored, digest, principal)

@@ -36,6 +36,7 @@ class Policy:
 
     allow_missing: bool = False
     delete_enabled: bool = True
+    read_only: bool = False
     concurrent_uploads: int = 1000
     upload_idle_seconds: float = 24 * 3600
     stall_seconds: float = 30
@@ -51,6 +52,8 @@ class Registry:
         self.database = Database(data / "registry.db", hops)
         self.files = Files(data)
         self.digest_locks: KeyedLocks[Digest] = KeyedLocks()
+        self.parsing = trio.Lock()
+        """Held while a large manifest is parsed: several at once would keep the event loop from running."""
         self.uploads = Uploads(self)
         self.health = Health(self)
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from registry.oci.ranges import ByteRange
     from registry.service.access import Principal
     from registry.service.registry import Registry
-    from registry.store.database import WriteTx
     from registry.store.files import UploadFile
+    from registry.store.transactions import WriteTx
 
 _PIECE_BYTES = 1024 * 1024
 """How much is gathered before it is written and hashed in one hop."""
@@ -35,8 +35,6 @@ _REHASH_BYTES = 64 * 1024 * 1024
 
 _HASHES = 4096
 """Sessions whose running hash is kept in memory; the file of any other one is read again when it is closed."""
-
-_EXPIRED_AT_ONCE = 100
 
 
 class BodyInterrupted(Exception):
@@ -95,8 +93,7 @@ class Uploads:
                 try:
                     await self._receive(file, chunk, length, content_hash)
                 except (trio.Cancelled, BodyInterrupted):
-                    with trio.CancelScope(shield=True):
-                        await self._acknowledge(upload, file, content_hash)
+                    await self._acknowledge(upload, file, content_hash)
                     raise
                 return await self._acknowledge(upload, file, content_hash)
 
@@ -149,13 +146,10 @@ class Uploads:
     async def expire(self, idle_seconds: float) -> None:
         """Remove the sessions that were idle for so long, and files that no session knows."""
         database, files = self._registry.database, self._registry.files
-        while idle := await database.read(uploads.list_idle, idle_seconds=idle_seconds, limit=_EXPIRED_AT_ONCE):
-            for upload_id in idle:
-                with suppress(UploadBusy, BlobUploadUnknown), self._writing(upload_id):
-                    if await database.write(uploads.remove_idle, upload_id, idle_seconds=idle_seconds):
-                        await self._registry.hops(files.remove_upload, upload_id)
-            if any(upload_id in self._writers for upload_id in idle):
-                break
+        for upload_id in await database.read(uploads.list_idle, idle_seconds=idle_seconds):
+            with suppress(UploadBusy, BlobUploadUnknown), self._writing(upload_id):
+                if await database.write(uploads.remove_idle, upload_id, idle_seconds=idle_seconds):
+                    await self._registry.hops(files.remove_upload, upload_id)
         for upload_id in await self._registry.hops(files.uploads_idle_for, idle_seconds):
             if upload_id not in self._writers and not database.read_now(uploads.exists, upload_id):
                 await self._registry.hops(files.remove_upload, upload_id)
@@ -198,27 +192,28 @@ class Uploads:
         self, file: UploadFile, chunk: Chunk, length: int | None, content_hash: ContentHash | None
     ) -> None:
         """Write and hash the body, piece by piece. Raises SizeInvalid unless it has ``length`` bytes."""
-        start, gathered, gathered_bytes = file.offset, [], 0
+        start, gathered = file.offset, bytearray()
         try:
             async for piece in chunk.body:
-                gathered.append(piece)
-                gathered_bytes += len(piece)
-                if length is not None and file.offset + gathered_bytes - start > length:
+                gathered += piece
+                if length is not None and file.offset + len(gathered) - start > length:
                     raise SizeInvalid(f"the body has more than the {length} bytes that its headers announce")
-                if gathered_bytes >= _PIECE_BYTES:
+                if len(gathered) >= _PIECE_BYTES:
                     await self._registry.hops(file.append, gathered, content_hash)
-                    gathered, gathered_bytes = [], 0
+                    gathered = bytearray()
+            await self._registry.hops(file.append, gathered, content_hash)
         except (trio.Cancelled, BodyInterrupted):
             with trio.CancelScope(shield=True):
                 await self._registry.hops(file.append, gathered, content_hash)
             raise
-        await self._registry.hops(file.append, gathered, content_hash)
         if length is not None and file.offset - start < length:
             raise SizeInvalid(f"the body has {file.offset - start} bytes, its headers announce {length}")
 
     async def _acknowledge(self, upload: Upload, file: UploadFile, content_hash: ContentHash | None) -> Upload:
-        await self._registry.hops(file.keep_with_name)
-        await self._registry.database.write(uploads.set_offset, upload.id, file.offset)
+        """Make what arrived durable and count it; not cancelled, for it would be lost."""
+        with trio.CancelScope(shield=True):
+            await self._registry.hops(file.keep_with_name)
+            await self._registry.database.write(uploads.set_offset, upload.id, file.offset)
         if content_hash is not None:
             self._remember(upload.id, content_hash)
         return replace(upload, offset=file.offset)

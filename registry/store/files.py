@@ -15,7 +15,6 @@ from registry.oci.digests import ALGORITHMS, ContentHash, Digest
 from registry.store import folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 _WRITEBACK_BYTES = 8 * 1024 * 1024
@@ -25,7 +24,7 @@ _READ_BYTES = 1024 * 1024
 
 
 class UploadGone(Exception):
-    """Bytes of an upload that were acknowledged are not in its file."""
+    """An upload whose bytes were acknowledged has no file."""
 
 
 class Files:
@@ -49,22 +48,17 @@ class Files:
     def open_upload(self, upload_id: str, offset: int) -> UploadFile:
         """The file of an upload, cut to ``offset`` bytes, ready to append to.
 
-        Raises UploadGone where bytes were acknowledged and the file is gone or shorter, OSError.
+        Raises UploadGone where bytes were acknowledged and the file is gone, as after a crash between the rename that
+        published it and the transaction that ends the session; OSError, also where the file is shorter than that.
         """
         path = self._uploads / upload_id
         if offset and not path.exists():
             raise UploadGone(f"{path} is not there")
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_CREAT, 0o600)
-        try:
-            is_whole = os.fstat(descriptor).st_size >= offset
-            if is_whole:
-                os.ftruncate(descriptor, offset)
-        except BaseException:
+        if os.fstat(descriptor).st_size < offset:
             os.close(descriptor)
-            raise
-        if not is_whole:
-            os.close(descriptor)
-            raise UploadGone(f"{path} is shorter than the {offset} bytes that were acknowledged")
+            raise OSError(f"{path} is shorter than the {offset} bytes that were acknowledged")
+        os.ftruncate(descriptor, offset)
         return UploadFile(path, descriptor, offset)
 
     def publish(self, file: UploadFile, digest: Digest) -> None:
@@ -79,11 +73,13 @@ class Files:
 
     def uploads_idle_for(self, seconds: float) -> list[str]:
         """The ids of upload files that nobody wrote to for so long."""
-        oldest, idle = time.time() - seconds, []
-        for name in os.listdir(self._uploads):
-            with suppress(FileNotFoundError):  # published or cancelled meanwhile
-                if os.stat(self._uploads / name).st_mtime < oldest:
-                    idle.append(name)
+        oldest = time.time() - seconds
+        idle = []
+        with os.scandir(self._uploads) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):  # published or cancelled meanwhile
+                    if entry.is_file(follow_symlinks=False) and entry.stat().st_mtime < oldest:
+                        idle.append(entry.name)
         return idle
 
     def probe(self) -> None:
@@ -112,16 +108,15 @@ class UploadFile:
         self._kept = offset
         self.offset = offset
 
-    def append(self, pieces: Sequence[bytes], content_hash: ContentHash | None) -> None:
-        """Write the pieces at the end, and hash them."""
-        for piece in pieces:
-            rest = memoryview(piece)
-            while rest:
-                written = os.pwrite(self._descriptor, rest, self.offset)
-                self.offset += written
-                rest = rest[written:]
-            if content_hash is not None:
-                content_hash.update(piece)
+    def append(self, piece: bytes | bytearray, content_hash: ContentHash | None) -> None:
+        """Write a piece at the end, and hash it."""
+        rest = memoryview(piece)
+        while rest:
+            written = os.pwrite(self._descriptor, rest, self.offset)
+            self.offset += written
+            rest = rest[written:]
+        if content_hash is not None:
+            content_hash.update(piece)
         if self.offset - self._writeback >= _WRITEBACK_BYTES:
             os.posix_fadvise(self._descriptor, self._writeback, self.offset - self._writeback, os.POSIX_FADV_DONTNEED)
             self._writeback = self.offset

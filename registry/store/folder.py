@@ -50,9 +50,11 @@ def hold(data: Path, *, allow_network: bool) -> Iterator[None]:
 
 def _create(data: Path) -> None:
     """Create the folder for its owner alone, durably; the database will hold secrets."""
-    if not data.is_dir():
+    missing = [folder for folder in (data, *data.parents) if not folder.exists()]
+    if missing:
         data.mkdir(mode=0o700, parents=True)
-        sync(data.parent)
+    for folder in missing:
+        sync(folder.parent)
 
 
 def sync(folder: Path) -> None:

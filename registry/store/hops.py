@@ -6,22 +6,16 @@ until it returns, and one that takes too long is seen here.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
+import time
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import trio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class Hop(Protocol):
-    """``await hop(function, *args)``: the function's result, with the loop free meanwhile."""
-
-    async def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T: ...
 
 
 class Hops:
@@ -35,29 +29,34 @@ class Hops:
         self._inline = inline
         self._under_way: dict[object, tuple[str, float]] = {}
 
+    def with_own_threads(self, threads: int) -> Hops:
+        """Hops that do not queue behind these, and are watched together with them."""
+        apart = Hops(threads=threads, inline=self._inline)
+        apart._under_way = self._under_way
+        return apart
+
     async def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the function in a thread. Cancellation is noticed before the call, and never during it."""
         await trio.lowlevel.checkpoint()
-        with self._watched(function.__qualname__):
-            if self._inline:
-                try:
-                    return function(*args, **kwargs)
-                finally:
-                    await trio.lowlevel.cancel_shielded_checkpoint()
-            return await trio.to_thread.run_sync(lambda: function(*args, **kwargs), limiter=self._limiter)
+        if self._inline:
+            try:
+                return function(*args, **kwargs)
+            finally:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+        return await trio.to_thread.run_sync(lambda: self._watched(function, *args, **kwargs), limiter=self._limiter)
 
     def slowest(self) -> tuple[str, float] | None:
-        """Name and age in seconds of the oldest hop under way, None where there is none."""
-        if not self._under_way:
+        """Name and age in seconds of the oldest call under way, None where there is none."""
+        under_way = list(self._under_way.values())
+        if not under_way:
             return None
-        name, started = min(self._under_way.values(), key=lambda hop: hop[1])
-        return name, trio.current_time() - started
+        name, started = min(under_way, key=lambda call: call[1])
+        return name, time.monotonic() - started
 
-    @contextmanager
-    def _watched(self, name: str) -> Iterator[None]:
+    def _watched(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         key = object()
-        self._under_way[key] = (name, trio.current_time())
+        self._under_way[key] = (function.__qualname__, time.monotonic())
         try:
-            yield
+            return function(*args, **kwargs)
         finally:
             del self._under_way[key]

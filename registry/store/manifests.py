@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from registry.oci.manifest import Edge, Manifest
     from registry.oci.names import RepositoryName, Tag
-    from registry.store.database import ReadTx, WriteTx
+    from registry.store.transactions import ReadTx, WriteTx
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,11 @@ def read_body(tx: ReadTx, manifest: int) -> bytes:
 
 def add(tx: WriteTx, repository: int, digest: Digest, manifest: Manifest) -> int:
     """Store a manifest; one that is there takes the type of this push. Returns its id."""
+    existing = tx.execute(
+        "SELECT id, media_type FROM manifest WHERE repository_id = ? AND digest = ?", repository, str(digest)
+    ).fetchone()
+    if existing is not None and existing[1] == manifest.media_type:
+        return int(existing[0])  # the same bytes read as the same type say the same
     (stored,) = tx.execute(
         "INSERT INTO manifest"
         " (repository_id, digest, media_type, size, subject, artifact_type, annotations, pushed_ms)"

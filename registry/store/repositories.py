@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from registry.oci.names import RepositoryName
-    from registry.store.database import ReadTx, WriteTx
+    from registry.store.transactions import ReadTx, WriteTx
 
 
 def find(tx: ReadTx, name: RepositoryName) -> int | None:

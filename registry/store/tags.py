@@ -9,7 +9,7 @@ from registry.store import repositories
 if TYPE_CHECKING:
     from registry.oci.digests import Digest
     from registry.oci.names import RepositoryName, Tag
-    from registry.store.database import ReadTx, WriteTx
+    from registry.store.transactions import ReadTx, WriteTx
 
 
 def list_names(tx: ReadTx, name: RepositoryName, *, last: str, limit: int) -> list[str] | None:

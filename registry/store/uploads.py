@@ -8,7 +8,7 @@ from registry.oci.upload import Upload
 
 if TYPE_CHECKING:
     from registry.oci.names import RepositoryName
-    from registry.store.database import ReadTx, WriteTx
+    from registry.store.transactions import ReadTx, WriteTx
 
 
 def add(tx: WriteTx, upload: Upload, principal: str) -> None:
@@ -36,11 +36,6 @@ def find(tx: ReadTx, upload_id: str, repository: RepositoryName, principal: str)
     return None if row is None else Upload(upload_id, repository, *row)
 
 
-def count(tx: ReadTx) -> int:
-    (number,) = tx.execute("SELECT count(*) FROM upload").fetchone()
-    return int(number)
-
-
 def set_offset(tx: WriteTx, upload_id: str, offset: int) -> None:
     """Acknowledge bytes that are durable in the upload's file."""
     tx.execute('UPDATE upload SET "offset" = ?, active_ms = ? WHERE id = ?', offset, tx.now_ms, upload_id)
@@ -56,12 +51,8 @@ def remove_idle(tx: WriteTx, upload_id: str, *, idle_seconds: float) -> bool:
     return tx.execute("DELETE FROM upload WHERE id = ? AND active_ms < ?", upload_id, oldest).rowcount > 0
 
 
-def list_idle(tx: ReadTx, *, idle_seconds: float, limit: int) -> list[str]:
-    rows = tx.execute(
-        "SELECT id FROM upload WHERE active_ms < ? ORDER BY active_ms LIMIT ?",
-        tx.now_ms - idle_seconds * 1000,
-        limit,
-    )
+def list_idle(tx: ReadTx, *, idle_seconds: float) -> list[str]:
+    rows = tx.execute("SELECT id FROM upload WHERE active_ms < ?", tx.now_ms - idle_seconds * 1000)
     return [upload_id for (upload_id,) in rows]
 
 

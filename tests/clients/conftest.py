@@ -10,7 +10,7 @@ import pytest
 
 from tests.clients.commands import Command, make_environment
 from tests.clients.curl import Curl
-from tests.clients.layouts import Layout, make_image, make_layer
+from tests.tools.layouts import Layout, make_image, make_layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

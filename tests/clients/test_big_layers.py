@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from tests.clients.commands import Command, needs
-from tests.clients.layouts import Layout, assert_same
 from tests.clients.waiting import LIMIT_SECONDS, wait_until
+from tests.tools.layouts import Layout, assert_same
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from registry.oci.media_types import DOCKER_IMAGE
 from tests.clients.commands import Command, needs
-from tests.clients.layouts import Layout, assert_same, make_image, make_layer
 from tests.tools.content import LAYER_TYPE
+from tests.tools.layouts import Layout, assert_same, make_image, make_layer
 
 if TYPE_CHECKING:
     from pathlib import Path

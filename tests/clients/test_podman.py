@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.clients.commands import Command, needs
-from tests.clients.layouts import Layout, make_index, make_layer
+from tests.tools.layouts import Layout, make_index, make_layer
 
 if TYPE_CHECKING:
     from pathlib import Path

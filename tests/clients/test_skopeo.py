@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from tests.clients.commands import Command, needs
-from tests.clients.layouts import Layout, assert_same, make_index, make_layer
+from tests.tools.layouts import Layout, assert_same, make_index, make_layer
 
 if TYPE_CHECKING:
     from pathlib import Path

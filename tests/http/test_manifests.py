@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from registry.service.registry import Registry
-    from registry.store.database import ReadTx
+    from registry.store.transactions import ReadTx
     from tests.tools.asgi import Client
 
 ABSENT = digest_of(b"absent")
@@ -136,6 +136,11 @@ async def test_missing_content_is_named_and_nothing_is_stored(client: Client) ->
 async def test_content_that_is_missing_twice_is_named_once(client: Client) -> None:
     reply = await push_manifest(client, "a", "v1", image(b"x", config=b"x"))
     assert reply.codes == ["MANIFEST_BLOB_UNKNOWN"]
+
+
+async def test_an_error_names_a_hundred_missing_digests_at_most(client: Client) -> None:
+    children = [to_json({"mediaType": "a/b", "n": number}) for number in range(150)]
+    assert len((await push_manifest(client, "a", "v1", index(*children))).codes) == 100
 
 
 async def test_a_child_may_be_a_manifest_or_a_blob(client: Client) -> None:

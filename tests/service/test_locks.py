@@ -35,3 +35,25 @@ async def test_a_waiter_that_gives_up_leaves_nothing() -> None:
             async with locks.hold("a"):
                 pytest.fail("held twice")
     assert len(locks) == 0
+
+
+async def test_who_gives_up_early_does_not_take_the_lock_of_others() -> None:
+    locks: KeyedLocks[str] = KeyedLocks()
+    holders: list[int] = []
+
+    async def hold() -> None:
+        async with locks.hold("a"):
+            holders.append(1)
+            assert len(holders) == 1
+            await trio.lowlevel.checkpoint()
+            holders.pop()
+
+    async def give_up() -> None:
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await hold()
+
+    for _ in range(100):
+        async with trio.open_nursery() as nursery:
+            for act in (hold, give_up, hold, give_up, hold):
+                nursery.start_soon(act)

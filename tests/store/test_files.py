@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,7 +23,8 @@ def files(tmp_path: Path) -> Files:
 def test_an_upload_becomes_a_blob_of_its_digest(files: Files, tmp_path: Path) -> None:
     file = files.open_upload("u", 0)
     running = ContentHash("sha256")
-    file.append([b"he", b"llo"], running)
+    file.append(b"he", running)
+    file.append(b"llo", running)
     file.keep_with_name()
     files.publish(file, running.digest())
     file.close()
@@ -37,27 +39,25 @@ def test_an_upload_becomes_a_blob_of_its_digest(files: Files, tmp_path: Path) ->
 def test_what_was_not_acknowledged_is_cut_off(files: Files, tmp_path: Path) -> None:
     (tmp_path / "uploads/u").write_bytes(b"acknowledged, and not")
     file = files.open_upload("u", 12)
-    file.append([b"!"], None)
+    file.append(b"!", None)
     file.keep()
-    file.append([b", and not"], None)
+    file.append(b", and not", None)
     file.close()
     assert (tmp_path / "uploads/u").read_bytes() == b"acknowledged!"
 
 
-@pytest.mark.parametrize("content", [None, b"short"])
-def test_a_file_without_its_acknowledged_bytes_is_no_upload(
-    files: Files, tmp_path: Path, content: bytes | None
-) -> None:
-    if content is not None:
-        (tmp_path / "uploads/u").write_bytes(content)
+def test_an_upload_whose_file_is_gone_is_gone_and_a_short_one_is_a_fault(files: Files, tmp_path: Path) -> None:
     with pytest.raises(UploadGone):
+        files.open_upload("u", 12)
+    (tmp_path / "uploads/u").write_bytes(b"short")
+    with pytest.raises(OSError, match="shorter than the 12 bytes"):
         files.open_upload("u", 12)
 
 
 def test_hashing_again_goes_on_in_portions(files: Files) -> None:
     content = os.urandom(3_000_000)
     file = files.open_upload("u", 0)
-    file.append([content], None)
+    file.append(content, None)
     running = ContentHash("sha512")
     portions = 1
     while not file.hash_into(running, 1_000_000):
@@ -83,6 +83,15 @@ def test_the_probe_leaves_nothing(files: Files, tmp_path: Path) -> None:
 def test_an_upload_that_ends_while_they_are_listed_is_passed_over(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "uploads/ended").touch()
-    monkeypatch.setattr(os, "listdir", lambda _path: ["ended", "vanished"])
+    for name in ("ended", "vanished"):
+        (tmp_path / "uploads" / name).touch()
+    (tmp_path / "uploads/lost+found").mkdir()
+    real = os.scandir
+
+    def scandir_and_vanish(path: Path) -> Any:
+        entries = nullcontext(list(real(path)))
+        (path / "vanished").unlink()
+        return entries
+
+    monkeypatch.setattr(os, "scandir", scandir_and_vanish)
     assert files.uploads_idle_for(-1) == ["ended"]

@@ -1,0 +1,119 @@
+"""The registry as a client sees it, over a unix socket."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING, Self
+from urllib.parse import urlencode
+
+from registry.oci.digests import Digest
+from registry.transfer.errors import RequestFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from registry.oci.names import RepositoryName, Tag
+
+PIECE_BYTES = 1024 * 1024
+
+
+class Client:
+    """One connection, one request at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = _UnixConnection(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._connection.close()
+
+    def is_answered(self) -> bool:
+        """Whether somebody answers there."""
+        try:
+            self._request("GET", "/v2/", allowed=(200,)).read()
+        except OSError:
+            return False
+        return True
+
+    def digest_of(self, name: RepositoryName, reference: Tag | Digest) -> Digest | None:
+        """The digest of a manifest, None where it is not there."""
+        answer = self._request("HEAD", f"/v2/{name}/manifests/{reference}", allowed=(200, 404))
+        answer.read()
+        return Digest.parse(answer.headers["Docker-Content-Digest"]) if answer.status == 200 else None
+
+    def has_blob(self, name: RepositoryName, digest: Digest) -> bool:
+        answer = self._request("HEAD", f"/v2/{name}/blobs/{digest}", allowed=(200, 404))
+        answer.read()
+        return answer.status == 200
+
+    def push_blob(self, name: RepositoryName, digest: Digest, open_content: Callable[[], IO[bytes]]) -> bool:
+        """Link the blob where another repository has it, else upload it; whether it was uploaded."""
+        answer = self._request("POST", f"/v2/{name}/blobs/uploads/?mount={digest}", allowed=(201, 202))
+        answer.read()
+        if answer.status == 201:
+            return False
+        with open_content() as content:
+            pieces = iter(lambda: content.read(PIECE_BYTES), b"")
+            self._request("PUT", f"{answer.headers['Location']}?digest={digest}", pieces, allowed=(201,)).read()
+        return True
+
+    def push_manifest(
+        self, name: RepositoryName, digest: Digest, tags: list[Tag], media_type: str, body: bytes
+    ) -> None:
+        query = urlencode([("tag", str(tag)) for tag in tags])
+        path = f"/v2/{name}/manifests/{digest}?{query}"
+        self._request("PUT", path, body, {"Content-Type": media_type}, allowed=(201,)).read()
+
+    def read_manifest(self, name: RepositoryName, reference: Tag | Digest) -> tuple[str, bytes] | None:
+        """Media type and bytes, None where it is not there."""
+        answer = self._request("GET", f"/v2/{name}/manifests/{reference}", allowed=(200, 404))
+        body = answer.read()
+        return (answer.headers["Content-Type"], body) if answer.status == 200 else None
+
+    def open_blob(self, name: RepositoryName, digest: Digest) -> http.client.HTTPResponse | None:
+        """The answer with the blob as its body, None where it is not there. Read it to its end."""
+        answer = self._request("GET", f"/v2/{name}/blobs/{digest}", allowed=(200, 404))
+        if answer.status == 200:
+            return answer
+        answer.read()
+        return None
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterator[bytes] = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        allowed: tuple[int, ...],
+    ) -> http.client.HTTPResponse:
+        """Raises RequestFailed for another status, OSError."""
+        with suppress(BrokenPipeError, ConnectionResetError):  # an answer that came early says why
+            self._connection.request(method, path, body, dict(headers or {}))
+        answer = self._connection.getresponse()
+        if answer.status not in allowed:
+            raise RequestFailed(f"{method} {path}: {answer.status} {_message(answer.read())}")
+        return answer
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.connect(str(self._path))
+
+
+def _message(body: bytes) -> str:
+    try:
+        return "; ".join(f"{error['message']} {json.dumps(error['detail'])}" for error in json.loads(body)["errors"])
+    except (ValueError, KeyError, TypeError):
+        return body.decode(errors="replace")[:200]
