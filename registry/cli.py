@@ -147,7 +147,7 @@ def show(file: Path | None, data: str | None, listen: tuple[str, ...]) -> None:
     """Print every setting as TOML, and where it comes from."""
     _, effective = _load(file, data, listen)
     for setting in effective:
-        click.echo(f"{setting.key} = {json.dumps(setting.value)}  # {setting.source}")
+        click.echo(f"{setting.key} = {json.dumps(setting.value, ensure_ascii=False)}  # {setting.source}")
 
 
 def _load(file: Path | None, data: str | None, listen: tuple[str, ...], **flags: Any) -> tuple[Settings, list[Setting]]:
@@ -167,12 +167,16 @@ def _failures_in_one_line() -> Iterator[None]:
     from registry.oci.errors import RegistryError  # noqa: PLC0415
     from registry.store.folder import FolderUnusable  # noqa: PLC0415
     from registry.store.schema import DatabaseTooNew  # noqa: PLC0415
+    from registry.store.writer import DatabaseDamaged  # noqa: PLC0415
     from registry.transfer.errors import TransferFailed  # noqa: PLC0415
 
     failure: BaseException | None = None
     try:
         yield
-    except* (FolderUnusable, DatabaseTooNew, RegistryError, TransferFailed, OSError, sqlite3.Error) as errors:
+    except* (
+        *(FolderUnusable, DatabaseTooNew, DatabaseDamaged),
+        *(RegistryError, TransferFailed, OSError, sqlite3.Error),
+    ) as errors:
         failure = errors
     while isinstance(failure, BaseExceptionGroup):
         failure = failure.exceptions[0]

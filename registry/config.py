@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _PREFIX = "CARGOHOLD_"
 
+_LARGEST = 10**9
+"""The largest number that a setting takes: thirty years in seconds."""
+
 
 class ConfigError(Exception):
     """A setting that can't be used; the message names it, where it stands, and what is expected."""
@@ -148,7 +151,7 @@ def _read_environment(environment: Mapping[str, str], forms: Mapping[str, Any]) 
     for name, text in environment.items():
         if name.startswith(_PREFIX):
             key = name.removeprefix(_PREFIX).lower().replace("__", ".")
-            value = text.split(",") if forms.get(key) == list[str] else text
+            value = [part.strip() for part in text.split(",")] if forms.get(key) == list[str] else text
             settings.append(Setting(key, value, f"environment variable {name}"))
     return settings
 
@@ -175,8 +178,13 @@ def _unknown(setting: Setting, forms: Mapping[str, Any]) -> str:
 def _check(effective: Mapping[str, Setting]) -> None:
     """What a type does not say."""
     for setting in effective.values():
-        if isinstance(setting.value, int | float) and not isinstance(setting.value, bool) and not setting.value > 0:
-            raise ConfigError(f"{setting.source}: {setting.key} = {setting.value}: expected a number above 0")
+        is_number = isinstance(setting.value, int | float) and not isinstance(setting.value, bool)
+        if is_number and not 0 < setting.value <= _LARGEST:
+            raise ConfigError(
+                f"{setting.source}: {setting.key} = {setting.value}: expected a number above 0, at most {_LARGEST}"
+            )
+    if not effective["data"].value:
+        raise ConfigError(f"{effective['data'].source}: data: expected a folder")
     listen = effective["listen"]
     for address in listen.value:
         if not _is_address(address):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 import threading
@@ -39,6 +40,8 @@ async def run(settings: Settings) -> None:
 
     Raises OSError, FolderUnusable, DatabaseTooNew, sqlite3.Error where it can't start, and what ends a background task.
     """
+    os.umask(0o077)  # what is in the data folder is its owner's alone
+    _raise_descriptor_limit()
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with AsyncExitStack() as stack:
             data = Path(settings.data)
@@ -54,6 +57,12 @@ async def run(settings: Settings) -> None:
                 await server.run(sites)
                 nursery.cancel_scope.cancel()
     log.info("stopped")
+
+
+def _raise_descriptor_limit() -> None:
+    """A connection takes a descriptor and an upload two; the usual soft limit of 1,024 is soon reached."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -103,9 +112,11 @@ def _announce(settings: Settings, listeners: Sequence[trio.SocketListener]) -> N
     addresses = [describe(listener) for listener in listeners]
     log.info("listening", addresses=addresses, data=str(Path(settings.data).resolve()))
     if sys.stdout.isatty():
-        host = next((address for address in addresses if not address.startswith("unix:")), addresses[0])
-        print(  # noqa: T201 (the greeting of a program on a terminal)
-            f"Cargohold listens on {', '.join(addresses)}\n"
-            f"Everything is kept in {Path(settings.data).resolve()}\n"
-            f"Push a first image:  podman push --tls-verify=false IMAGE {host}/my/image:latest"
-        )
+        greeting = [
+            f"Cargohold listens on {', '.join(addresses)}",
+            f"Everything is kept in {Path(settings.data).resolve()}",
+        ]
+        hosts = [address for address in addresses if not address.startswith("unix:")]
+        if hosts:
+            greeting.append(f"Push a first image:  podman push --tls-verify=false IMAGE {hosts[0]}/my/image:latest")
+        print("\n".join(greeting))  # noqa: T201 (the greeting of a program on a terminal)

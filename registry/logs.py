@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 if TYPE_CHECKING:
-    from structlog.typing import Processor
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
     from registry.config import LogSettings
 
@@ -24,6 +24,7 @@ def set_up(settings: LogSettings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=not human),
     ]
     if human:
+        processors.append(_printable)
         processors.append(
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
         )
@@ -36,3 +37,11 @@ def set_up(settings: LogSettings) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """What a stranger sent must not move a terminal's cursor."""
+    return {
+        key: repr(value) if isinstance(value, str) and key != "exception" and not value.isprintable() else value
+        for key, value in event.items()
+    }

@@ -95,15 +95,23 @@ def test_an_address_in_use_is_said_in_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in second.stderr
 
 
-def test_a_data_folder_that_can_not_be_made_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_data_folder_that_can_not_be_used_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    second = subprocess.run(
-        [*COMMAND, "serve", "--data", tmp_path / "file/data"], capture_output=True, text=True, check=False
-    )
-    assert second.returncode == 1
-    assert second.stderr.startswith("cargohold: ")
-    assert "file/data" in second.stderr
-    assert "Traceback" not in second.stderr
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/registry.db").write_text("this is no database, whatever its name says")
+    for folder, why in (
+        ("file/data", "Not a directory; make it a folder that this user owns"),
+        ("file", "make it a folder that this user owns"),
+        ("data", "registry.db can't be opened: file is not a database"),
+    ):
+        done = subprocess.run(
+            [*COMMAND, "serve", "--data", tmp_path / folder], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert done.stderr.startswith("cargohold: ")
+        assert str(tmp_path / folder) in done.stderr
+        assert why in done.stderr
+        assert done.stderr.count("\n") == 1
 
 
 def test_on_a_terminal_it_says_where_everything_is_and_ends_with_ctrl_c(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_flags_beat_the_environment_beats_the_file(tmp_path: Path) -> None:
 
 def test_text_from_the_environment_is_read_in_the_settings_form(tmp_path: Path) -> None:
     environment = {
-        "CARGOHOLD_LISTEN": "127.0.0.1:1,[::1]:2,unix:/run/x",
+        "CARGOHOLD_LISTEN": "127.0.0.1:1, [::1]:2,unix:/run/x",
         "CARGOHOLD_DELETE__ENABLED": "false",
         "CARGOHOLD_UPLOADS__CONCURRENT_LIMIT": "7",
         "CARGOHOLD_LOG__LEVEL": "debug",
@@ -58,6 +58,8 @@ def test_text_from_the_environment_is_read_in_the_settings_form(tmp_path: Path) 
         ("[http]\ndrain_seconds = true", ["http.drain_seconds", "expected a number"]),
         ("[http]\ndrain_seconds = 0", ["http.drain_seconds", "above 0"]),
         ("[http]\ndrain_seconds = nan", ["http.drain_seconds", "above 0"]),
+        ("[http]\ndrain_seconds = inf", ["http.drain_seconds", "at most 1000000000"]),
+        ("data = ''", ["config.toml: data: expected a folder"]),
         ("http = 1", ["config.toml", "http"]),
         ("listen = '127.0.0.1:5000'", ["listen", "expected a list of texts"]),
         ("[delete]\nenabled = 1", ["delete.enabled", "expected true or false"]),

@@ -129,3 +129,20 @@ def test_a_fault_is_a_500_with_the_id_of_its_log_entry(daemon: Daemon, folder: s
     assert fault["request_id"] == headers["x-request-id"]
     assert fault["exception"][0]["exc_type"] == "FileNotFoundError"
     assert daemon.request("GET", "/v2/")[0] == 200
+
+
+def test_more_connections_than_the_usual_limit_of_descriptors(tmp_path: Path) -> None:
+    with running(tmp_path / "data", limit_descriptors=256) as daemon:
+        idle = [socket.create_connection(("127.0.0.1", daemon.port)) for _ in range(400)]
+        assert daemon.request("GET", "/v2/")[0] == 200
+        for client in idle:
+            client.close()
+
+
+def test_a_refused_request_is_logged_too(daemon: Daemon) -> None:
+    with socket.create_connection(("127.0.0.1", daemon.port)) as client:
+        client.sendall(b"GET /v2/ HTTP/1.1\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 400")
+    assert [(entry["status"], entry["client"]) for entry in daemon.entries() if entry["event"] == "refused"] == [
+        (400, "127.0.0.1")
+    ]

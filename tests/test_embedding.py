@@ -10,6 +10,7 @@ import trio
 
 from registry import create_app
 from registry.service.registry import Policy
+from registry.store.folder import FolderUnusable
 from tests.tools.asgi import Client
 from tests.tools.content import push_image
 
@@ -47,6 +48,6 @@ async def test_a_folder_that_can_not_be_opened_fails_the_startup(tmp_path: Path)
     async def send(message: dict[str, Any]) -> None:
         messages.append(message)
 
-    with pytest.raises(NotADirectoryError):
+    with pytest.raises(FolderUnusable, match="Not a directory"):
         await app({"type": "lifespan"}, receive, send)
     assert [message["type"] for message in messages] == ["lifespan.startup.failed"]

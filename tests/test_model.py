@@ -36,7 +36,7 @@ from tests.tools.portal import OpenRegistry, broken, check, chunked, content_ran
 if TYPE_CHECKING:
     from tests.tools.asgi import Reply
 
-EXAMPLES = int(os.environ.get("CARGOHOLD_MODEL_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.pop("CARGOHOLD_MODEL_EXAMPLES", "200"))
 STEPS_BETWEEN_LOOKS = 13
 
 ALGORITHMS = ("sha256", "sha512")

@@ -2,7 +2,8 @@
 
 Laws of this layer:
 
-* A client is dangerous: each connection runs in a guard (``server``), ends at most itself, and never waits for ever.
+* A client is dangerous: each connection runs in a guard (``connection``), ends at most itself, and is never waited
+  for without end.
 * One parse, at the edge: past ``parameters`` there are values such as ``RepositoryName``, never text.
 * What is answered does not depend on the framework: the functions of ``manifests``, ``blobs``, ``uploads``,
   ``listings`` and ``probes`` take a ``Request`` and return an ``Answer``; ``app`` only carries these through Quart.

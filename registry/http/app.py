@@ -17,7 +17,7 @@ from registry.http.parameters import Query
 from registry.http.routes import ROUTES
 from registry.http.streams import FileBody, StreamingConnection, StreamingRequest
 from registry.oci.errors import RegistryError, SizeInvalid
-from registry.service.access import ANONYMOUS, authorize
+from registry.service.access import ANONYMOUS, authorize, refusal
 from registry.service.uploads import BodyInterrupted
 
 if TYPE_CHECKING:
@@ -65,8 +65,17 @@ def _add(app: QuartTrio, registry: Registry, principal: Principal, route: Route)
     async def view(**path_values: str) -> Response:
         _context().update(route=route.name, **path_values)
         method = methods[request.method]
-        authorize(registry.policy, principal, method.action)
-        return _respond(registry, await method.handler(registry, _request(principal), **path_values))
+        try:
+            authorize(registry.policy, principal, method.action)
+            answer = await method.handler(registry, _request(principal), **path_values)
+        except RegistryError as error:
+            answer = error_answer(error, allowed=others(request.method))
+        return _respond(registry, answer)
+
+    def others(refused: str) -> list[str]:
+        """The methods that are allowed here beside the one that was refused."""
+        allowed = {name for name in methods if refusal(registry.policy, principal, methods[name].action) is None}
+        return sorted(allowed - {refused})
 
     app.add_url_rule(route.path, route.name, view, methods=list(methods), provide_automatic_options=False)
 
@@ -87,8 +96,6 @@ def _request(principal: Principal) -> Request:
 
 def _failed(error: Exception) -> Answer:
     match error:
-        case RegistryError():
-            return error_answer(error)
         case NotFound():
             return no_route_answer()
         case MethodNotAllowed():

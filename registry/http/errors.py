@@ -34,10 +34,13 @@ STATUS: Final[Mapping[type[errors.RegistryError], int]] = {
 }
 
 
-def error_answer(error: errors.RegistryError) -> Answer:
-    """The envelope of the distribution-spec, section "Error Codes", with the headers that the status asks for."""
+def error_answer(error: errors.RegistryError, allowed: Iterable[str] = ()) -> Answer:
+    """The envelope of the distribution-spec, section "Error Codes", with the headers that the status asks for.
+
+    ``allowed`` are the methods of the end point that are not refused as this one is.
+    """
     entries = [{"code": error.code, "message": message, "detail": detail} for message, detail in error.errors]
-    return json_answer(STATUS[type(error)], {"errors": entries}, *_headers(error))
+    return json_answer(STATUS[type(error)], {"errors": entries}, *_headers(error, allowed))
 
 
 def fault_answer(request_id: str) -> Answer:
@@ -65,11 +68,11 @@ def _unsupported(status: int, message: str, *headers: tuple[str, str]) -> Answer
     return json_answer(status, {"errors": [entry]}, *headers)
 
 
-def _headers(error: errors.RegistryError) -> Iterable[tuple[str, str]]:
+def _headers(error: errors.RegistryError, allowed: Iterable[str]) -> Iterable[tuple[str, str]]:
     match error:
         case errors.TooManyRequests():
             yield "Retry-After", str(error.retry_after_seconds)
         case errors.RangeNotSatisfiable():
             yield "Content-Range", f"bytes */{error.size}"
-        case errors.BlobReferenced() | errors.Unsupported() if STATUS[type(error)] == 405:
-            yield "Allow", "GET, HEAD"
+        case _ if STATUS[type(error)] == 405:
+            yield "Allow", ", ".join(allowed)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import h11
+import structlog
+import trio
 from hypercorn.events import Closed
 from hypercorn.protocol.events import Response
 from hypercorn.protocol.h11 import H11Protocol
@@ -20,6 +22,12 @@ from registry.http.access_log import ClientGone
 if TYPE_CHECKING:
     from hypercorn.protocol.events import Event as StreamEvent
     from hypercorn.typing import H11SendableEvent
+
+
+_REFUSAL_SECONDS = 1
+"""A refusal has no body: it fits into the socket's buffer, or nobody reads."""
+
+log = structlog.get_logger("access")
 
 
 class Refused(Exception):
@@ -112,6 +120,16 @@ class GuardedProtocol(H11Protocol):
             await self._send_error_response(status)
             await self.send(Closed())
             raise Refused
+
+    async def _send_error_response(self, status_code: int) -> None:
+        """Refuse what is no request that the application could answer, and say so in the log.
+
+        An application that ends meanwhile ends the reading of requests, in which this runs; the answer still goes out.
+        """
+        client = self.client[0] if self.client else "unix"
+        log.info("refused", status=status_code, client=client)
+        with trio.move_on_after(_REFUSAL_SECONDS, shield=True):
+            await super()._send_error_response(status_code)
 
     async def _create_stream(self, request: h11.Request) -> None:
         """Begin a request.

@@ -79,9 +79,9 @@ def parse(body: bytes, content_type: str | None) -> Manifest:
         body=body,
         media_type=media_type,
         edges=tuple({(edge.kind, edge.digest): edge for edge in edges}.values()),  # of two, the one that is required
-        subject=_descriptor(document["subject"], "subject") if document.get("subject") is not None else None,
+        subject=_subject(document, media_type),
         artifact_type=_artifact_type(document, media_type),
-        annotations=_annotations(document),
+        annotations=_annotations(document, media_type),
     )
 
 
@@ -111,7 +111,8 @@ def _media_type(document: dict[str, Any], content_type: str | None) -> str:
 
 def _refuse_ambiguity(document: dict[str, Any], media_type: str) -> None:
     """Refuse what one client may read as an image and another as an index (CVE-2021-41190)."""
-    if media_type in media_types.SCHEMA_1 or document.get("schemaVersion") == 1:
+    is_ours = media_type in media_types.KNOWN
+    if media_type in media_types.SCHEMA_1 or (is_ours and document.get("schemaVersion") == 1):
         raise ManifestInvalid("Docker schema 1 manifests are not supported; push schema 2 or an OCI manifest")
     if media_type in media_types.IMAGES | media_types.INDEXES and document.get("schemaVersion", 2) != 2:
         raise ManifestInvalid("schemaVersion has to be 2", {"schemaVersion": str(document["schemaVersion"])[:256]})
@@ -183,6 +184,18 @@ def _descriptor(value: Any, field: str) -> Digest:
         raise ManifestInvalid(f"{field}.digest: {error}", {"digest": str(value.get("digest"))[:256]}) from None
 
 
+def _subject(document: dict[str, Any], media_type: str) -> Digest | None:
+    """What it is a referrer of; in a type that is not known, what is no descriptor means something else."""
+    subject = document.get("subject")
+    if subject is None:
+        return None
+    if media_type in media_types.KNOWN:
+        return _descriptor(subject, "subject")
+    with suppress(ManifestInvalid):
+        return _descriptor(subject, "subject")
+    return None
+
+
 def _artifact_type(document: dict[str, Any], media_type: str) -> str | None:
     own = document.get("artifactType")
     if own is None or own == "":
@@ -193,10 +206,11 @@ def _artifact_type(document: dict[str, Any], media_type: str) -> str | None:
     return own
 
 
-def _annotations(document: dict[str, Any]) -> dict[str, str]:
+def _annotations(document: dict[str, Any], media_type: str) -> dict[str, str]:
+    """The annotations; of a type that is not known, what has another form is something else."""
     annotations = document.get("annotations")
-    if annotations is None:
-        return {}
-    if not isinstance(annotations, dict) or not all(isinstance(value, str) for value in annotations.values()):
+    if isinstance(annotations, dict) and all(isinstance(value, str) for value in annotations.values()):
+        return annotations
+    if annotations is not None and media_type in media_types.KNOWN:
         raise ManifestInvalid("annotations have to be an object whose values are strings")
-    return annotations
+    return {}

@@ -36,7 +36,15 @@ OPERATOR = Principal("operator")
 
 def authorize(policy: Policy, principal: Principal, action: Action) -> None:
     """Raises Unsupported for what the operator switched off."""
+    reason = refusal(policy, principal, action)
+    if reason is not None:
+        raise Unsupported(reason)
+
+
+def refusal(policy: Policy, principal: Principal, action: Action) -> str | None:
+    """Why the action is not allowed; None where it is."""
     if policy.read_only and action in {Action.PUSH, Action.DELETE} and principal != OPERATOR:
-        raise Unsupported("this registry is read-only (access.read_only)")
+        return "this registry is read-only (access.read_only)"
     if action is Action.DELETE and not policy.delete_enabled:
-        raise Unsupported("deleting is switched off in this registry (delete.enabled)")
+        return "deleting is switched off in this registry (delete.enabled)"
+    return None

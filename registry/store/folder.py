@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -23,29 +24,52 @@ class FolderUnusable(Exception):
 
 @contextmanager
 def hold(data: Path, *, allow_network: bool) -> Iterator[None]:
-    """Create the folder if need be and lock it for as long as the context lasts. Raises FolderUnusable, OSError."""
-    _create(data)
+    """Create the folder if need be and lock it for as long as the context lasts. Raises FolderUnusable."""
+    try:
+        _create(data)
+        descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise FolderUnusable(
+            f"the data folder {data} can't be used by {_user()}: {error.strerror}; "
+            "make it a folder that this user owns, or choose another with --data"
+        ) from error
+    try:
+        _check(data, allow_network=allow_network)
+        _lock(data, descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(data: Path, descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        raise FolderUnusable(
+            f"{data} is in use by another daemon (pid {holder}); stop that one, or choose another folder with --data"
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+
+
+def _check(data: Path, *, allow_network: bool) -> None:
     file_system = file_system_type(data)
     if file_system in _NETWORK_TYPES and not allow_network:
         raise FolderUnusable(
             f"{data} is on a network file system ({file_system}), where SQLite's locks and syncs can't be relied on; "
             "use a local disk, or set storage.allow_network = true"
         )
-    descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    for path in [data, *data.glob("registry.db*"), *data.glob("uploads"), *data.glob("blobs/*")]:
+        if not os.access(path, os.W_OK):
+            raise FolderUnusable(f"{path} can't be written by {_user()}; give it back with chown -R {_user()} {data}")
+
+
+def _user() -> str:
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
-            raise FolderUnusable(
-                f"{data} is in use by another daemon (pid {holder}); "
-                "stop that one, or choose another folder with --data"
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
-        yield
-    finally:
-        os.close(descriptor)
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def _create(data: Path) -> None:

@@ -33,7 +33,7 @@ GROUP_SECONDS = 0.05
 
 
 class DatabaseDamaged(Exception):
-    """SQLite's own check found damage after an I/O error. Nothing is written any more."""
+    """The file is no database, or SQLite's own check found damage after an I/O error. Nothing is written any more."""
 
 
 class _Job(Generic[T]):
@@ -59,8 +59,11 @@ class Writer:
         self._commits = 0
 
     def open(self) -> list[str]:
-        """Open or create the file; the names of the migrations applied. Raises DatabaseTooNew, sqlite3.Error."""
-        self._connection = self._connect()
+        """Open or create the file; the names of the migrations applied. Raises DatabaseTooNew, DatabaseDamaged."""
+        try:
+            self._connection = self._connect()
+        except sqlite3.DatabaseError as error:
+            raise DatabaseDamaged(f"{self._path} can't be opened: {error}") from error
         try:
             applied = schema.migrate(self._connection)
             self._commits = self._counted()

@@ -55,6 +55,12 @@ def test_an_unknown_type_refers_to_every_descriptor_in_it_and_requires_none() ->
     assert manifest.subject == Digest.of(b"s")
 
 
+@pytest.mark.parametrize("fields", [{"schemaVersion": 1}, {"annotations": {"a": 1}}, {"subject": "text"}])
+def test_an_unknown_type_may_mean_something_else_by_our_words(fields: dict[str, Any]) -> None:
+    manifest = parse(to_json({"mediaType": "application/vnd.x+json", **fields}), None)
+    assert (manifest.subject, manifest.annotations) == (None, {})
+
+
 @pytest.mark.parametrize(
     "layer",
     [

@@ -70,3 +70,29 @@ def test_a_network_file_system_is_refused_unless_asked_for(tmp_path: Path, monke
 
 def test_this_machines_own_type_is_found(tmp_path: Path) -> None:
     assert folder.file_system_type(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("foreign", [".", "registry.db", "uploads", "blobs/sha256"])
+def test_a_folder_that_another_user_left_is_refused_with_what_to_do(tmp_path: Path, foreign: str) -> None:
+    for name in ("uploads", "blobs/sha256"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    (tmp_path / "data/registry.db").touch()
+    for path in [tmp_path / "data", *(tmp_path / "data").rglob("*")]:
+        os.chown(path, 65534, 65534)
+    os.chown(tmp_path / "data" / foreign, 0, 0)
+    for folder_above in (tmp_path, *tmp_path.parents):
+        folder_above.chmod(folder_above.stat().st_mode | 0o011)
+    script = (
+        "import os, pathlib, sys; from registry.store import folder; "
+        "b''.decode('unicode_escape'); os.setuid(65534); "  # that user may not be able to read the codec's file
+        "folder.hold(pathlib.Path(sys.argv[1]), allow_network=False).__enter__()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "data"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    message = done.stderr.splitlines()[-1]
+    assert message.startswith("registry.store.folder.FolderUnusable: ")
+    assert str(tmp_path / "data" / foreign) in message
+    assert "nobody" in message

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 class Daemon:
     """``cargohold serve`` on a free port of the loopback interface; what it logs is kept in ``log``."""
 
-    def __init__(self, data: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, data: Path, settings: Mapping[str, str] | None = None, limit_descriptors: int | None = None
+    ) -> None:
         self.data = data
         self.log = data.parent / f"{data.name}.log"
         self._settings = dict(settings or {})
+        self._prefix = [] if limit_descriptors is None else ["prlimit", f"--nofile={limit_descriptors}:4096"]
         self.port = 0
         self.process: subprocess.Popen[bytes]
 
@@ -33,7 +36,7 @@ class Daemon:
     def start(self) -> None:
         """Start, on the same port as before if there was one; returns when it listens."""
         listening = self._listening_lines()
-        command = [sys.executable, "-m", "registry", "serve", "--data", str(self.data)]
+        command = [*self._prefix, sys.executable, "-m", "registry", "serve", "--data", str(self.data)]
         if "CARGOHOLD_LISTEN" not in self._settings:
             command += ["--listen", self.host]
         with self.log.open("ab") as log:
@@ -84,8 +87,11 @@ class Daemon:
 
 
 @contextmanager
-def running(data: Path, settings: Mapping[str, str] | None = None) -> Iterator[Daemon]:
-    daemon = Daemon(data, settings)
+def running(
+    data: Path, settings: Mapping[str, str] | None = None, limit_descriptors: int | None = None
+) -> Iterator[Daemon]:
+    """A daemon, started with this soft limit of open files if one is given."""
+    daemon = Daemon(data, settings, limit_descriptors)
     daemon.start()
     try:
         yield daemon
