@@ -24,7 +24,7 @@ def test_a_second_holder_is_told_the_pid_of_the_first(tmp_path: Path) -> None:
 
 def test_a_dead_holder_holds_nothing(tmp_path: Path) -> None:
     script = (
-        "import os, pathlib, sys; from registry.store import folder; "
+        "import codecs, os, pathlib, sys; from registry.store import folder; "
         "held = folder.hold(pathlib.Path(sys.argv[1]), allow_network=False); held.__enter__(); os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", script, tmp_path], check=False).returncode == 9
@@ -84,8 +84,8 @@ def test_a_folder_that_another_user_left_is_refused_with_what_to_do(tmp_path: Pa
     for folder_above in (tmp_path, *tmp_path.parents):
         folder_above.chmod(folder_above.stat().st_mode | 0o011)
     script = (
-        "import os, pathlib, sys; from registry.store import folder; "
-        "b''.decode('unicode_escape'); os.setuid(65534); "  # that user may not be able to read the codec's file
+        "import codecs, os, pathlib, sys; from registry.store import folder; "
+        "codecs.lookup('unicode_escape'); os.setuid(65534); "  # that user may not be able to read the codec's file
         "folder.hold(pathlib.Path(sys.argv[1]), allow_network=False).__enter__()"
     )
     done = subprocess.run(
