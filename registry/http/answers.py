@@ -7,6 +7,9 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from registry.oci.conditions import Condition, entity_tag
+from registry.oci.errors import PreconditionFailed
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Mapping
 
@@ -33,6 +36,10 @@ class Request:
         """None where only the end of the body tells; the server has checked the syntax."""
         value = self.headers.get("content-length")
         return None if value is None else int(value)
+
+    @property
+    def condition(self) -> Condition:
+        return Condition.parse(self.headers.get("if-match"), self.headers.get("if-none-match"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +85,13 @@ def content_headers(digest: Digest, content_type: str, *, by_digest: bool) -> tu
     return (
         ("Content-Type", content_type),
         ("Docker-Content-Digest", str(digest)),
-        ("ETag", etag(digest)),
+        ("ETag", entity_tag(digest)),
         ("Cache-Control", IMMUTABLE if by_digest else "no-cache"),
     )
 
 
-def etag(digest: Digest) -> str:
-    return f'"{digest}"'
-
-
-def not_modified(request: Request, digest: Digest) -> bool:
-    """Whether If-None-Match names the content (RFC 9110, section 13.1.2: weak comparison)."""
-    header = request.headers.get("if-none-match")
-    if header is None:
-        return False
-    candidates = {candidate.strip().removeprefix("W/") for candidate in header.split(",")}
-    return "*" in candidates or etag(digest) in candidates
+def is_not_modified(request: Request, digest: Digest) -> bool:
+    """Whether the client has the content already (304). Raises PreconditionFailed where it wants another one."""
+    if not request.condition.is_expected(digest):
+        raise PreconditionFailed(digest)
+    return request.condition.is_known(digest)

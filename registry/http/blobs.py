@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from registry.http import parameters
-from registry.http.answers import Answer, FileSlice, content_headers, etag, not_modified
+from registry.http.answers import Answer, FileSlice, content_headers, is_not_modified
+from registry.oci.conditions import entity_tag
 from registry.oci.ranges import ByteRange, parse_range
 from registry.service import blobs
 
@@ -21,7 +22,7 @@ async def get(registry: Registry, request: Request, name: str, digest: str) -> A
     """The whole blob, or one range of it (RFC 9110, section 14)."""
     blob = blobs.find(registry, parameters.repository_name(name), parameters.digest(digest))
     headers = _headers(blob)
-    if not_modified(request, blob.digest):
+    if is_not_modified(request, blob.digest):
         return Answer(304, headers)
     part = _part(request, blob)
     status, span = 200, ByteRange(0, blob.size)
@@ -34,7 +35,7 @@ async def get(registry: Registry, request: Request, name: str, digest: str) -> A
 
 async def head(registry: Registry, request: Request, name: str, digest: str) -> Answer:
     blob = blobs.find(registry, parameters.repository_name(name), parameters.digest(digest))
-    if not_modified(request, blob.digest):
+    if is_not_modified(request, blob.digest):
         return Answer(304, _headers(blob))
     return Answer(200, _headers(blob), length=blob.size)
 
@@ -51,6 +52,6 @@ def _headers(blob: Blob) -> tuple[tuple[str, str], ...]:
 def _part(request: Request, blob: Blob) -> ByteRange | None:
     """The range that is asked for; None for the whole. Raises RangeNotSatisfiable."""
     header = request.headers.get("range")
-    if header is None or request.headers.get("if-range", etag(blob.digest)) != etag(blob.digest):
+    if header is None or request.headers.get("if-range", entity_tag(blob.digest)) != entity_tag(blob.digest):
         return None
     return parse_range(header, blob.size)

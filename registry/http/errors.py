@@ -28,6 +28,7 @@ STATUS: Final[Mapping[type[errors.RegistryError], int]] = {
     errors.RangeNotSatisfiable: 416,
     errors.Denied: 403,
     errors.BlobReferenced: 405,
+    errors.PreconditionFailed: 412,
     errors.Unsupported: 405,
     errors.ParameterInvalid: 400,
     errors.TooManyRequests: 429,

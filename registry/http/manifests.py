@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from registry.http import parameters
-from registry.http.answers import Answer, content_headers, not_modified
+from registry.http.answers import Answer, content_headers, is_not_modified
 from registry.oci.digests import Digest
 from registry.oci.errors import ManifestTooLarge, ParameterInvalid
 from registry.oci.manifest import LIMIT_BYTES
 from registry.service import manifests
+from registry.service.manifests import Content
 
 if TYPE_CHECKING:
     from registry.http.answers import Request
@@ -22,7 +23,7 @@ async def get(registry: Registry, request: Request, name: str, reference: str) -
     content = await manifests.read(registry, parameters.repository_name(name), wanted)
     manifest = content.manifest
     headers = content_headers(manifest.digest, manifest.media_type, by_digest=isinstance(wanted, Digest))
-    if not_modified(request, manifest.digest):
+    if is_not_modified(request, manifest.digest):
         return Answer(304, headers)
     return Answer(200, headers, content.body)
 
@@ -31,7 +32,7 @@ async def head(registry: Registry, request: Request, name: str, reference: str) 
     wanted = parameters.known_reference(reference)
     manifest = manifests.find(registry, parameters.repository_name(name), wanted)
     headers = content_headers(manifest.digest, manifest.media_type, by_digest=isinstance(wanted, Digest))
-    if not_modified(request, manifest.digest):
+    if is_not_modified(request, manifest.digest):
         return Answer(304, headers)
     return Answer(200, headers, length=manifest.size)
 
@@ -44,8 +45,10 @@ async def put(registry: Registry, request: Request, name: str, reference: str) -
         raise ParameterInvalid("the parameter tag needs a digest in the path, not a tag")
     repository = parameters.repository_name(name)
     body = await _read_body(request)
-    content_type = request.headers.get("content-type")
-    pushed = await manifests.push(registry, repository, target, more_tags, body, content_type, request.principal)
+    content = Content(body, request.headers.get("content-type"))
+    pushed = await manifests.push(
+        registry, repository, target, more_tags, content, request.condition, request.principal
+    )
     headers = [
         ("Location", f"/v2/{repository}/manifests/{pushed.digest}"),
         ("Docker-Content-Digest", str(pushed.digest)),
@@ -59,7 +62,8 @@ async def put(registry: Registry, request: Request, name: str, reference: str) -
 
 async def delete(registry: Registry, request: Request, name: str, reference: str) -> Answer:
     wanted = parameters.known_reference(reference)
-    await manifests.delete(registry, parameters.repository_name(name), wanted, request.principal)
+    repository = parameters.repository_name(name)
+    await manifests.delete(registry, repository, wanted, request.condition, request.principal)
     return Answer(202)
 
 

@@ -117,6 +117,16 @@ class Denied(RegistryError):
     code = "DENIED"
 
 
+class PreconditionFailed(Denied):
+    """If-Match or If-None-Match does not allow the request (RFC 9110, section 13)."""
+
+    def __init__(self, current: Digest | None) -> None:
+        super().__init__(
+            "the content is not what If-Match or If-None-Match asks for",
+            {"current": None if current is None else str(current)},
+        )
+
+
 class BlobReferenced(Denied):
     """The blob can't be deleted while manifests of the repository refer to it."""
 

@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING
 
 from registry.oci import manifest as oci_manifest
 from registry.oci.digests import CANONICAL, Digest
-from registry.oci.errors import DigestInvalid, ManifestBlobUnknown, ManifestUnknown, NameUnknown
+from registry.oci.errors import (
+    DigestInvalid,
+    ManifestBlobUnknown,
+    ManifestUnknown,
+    NameUnknown,
+    PreconditionFailed,
+)
 from registry.store import manifests, repositories, tags
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from registry.oci.conditions import Condition
     from registry.oci.manifest import Manifest
     from registry.oci.names import RepositoryName, Tag
     from registry.service.access import Principal
@@ -34,6 +41,14 @@ _REFERRERS_BYTES = 4 * 1024 * 1024
 class ManifestContent:
     manifest: StoredManifest
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a client pushes as a manifest."""
+
+    body: bytes
+    content_type: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,34 +76,45 @@ async def push(
     name: RepositoryName,
     reference: Tag | Digest,
     more_tags: Sequence[Tag],
-    body: bytes,
-    content_type: str | None,
+    content: Content,
+    condition: Condition,
     principal: Principal,
 ) -> Pushed:
     """Store a manifest and point its tags to it, all in one transaction.
 
-    Raises ManifestInvalid, DigestInvalid, ManifestBlobUnknown.
+    The condition is on what ``reference`` names at that moment. Raises ManifestInvalid, DigestInvalid,
+    ManifestBlobUnknown, PreconditionFailed.
     """
     algorithm = reference.algorithm if isinstance(reference, Digest) else CANONICAL
-    if len(body) <= _SMALL_BYTES:
-        manifest, digest = _parse(body, content_type, algorithm)
+    if len(content.body) <= _SMALL_BYTES:
+        manifest, digest = _parse(content, algorithm)
     else:
         async with registry.parsing:
-            manifest, digest = await registry.hops(_parse, body, content_type, algorithm)
+            manifest, digest = await registry.hops(_parse, content, algorithm)
     if isinstance(reference, Digest) and digest != reference:
         raise DigestInvalid(
             "the manifest's content has another digest", {"expected": str(reference), "received": str(digest)}
         )
     tags_to_point = more_tags if isinstance(reference, Digest) else [reference, *more_tags]
-    await registry.database.write(
-        _push, name, digest, tags_to_point, manifest, principal.name, allow_missing=registry.policy.allow_missing
-    )
+
+    def push_if_met(tx: WriteTx) -> None:
+        _check(tx, name, reference, condition)
+        _push(tx, name, digest, tags_to_point, manifest, principal.name, allow_missing=registry.policy.allow_missing)
+
+    await registry.database.write(push_if_met)
     return Pushed(digest, manifest.subject)
 
 
-async def delete(registry: Registry, name: RepositoryName, reference: Tag | Digest, principal: Principal) -> None:
-    """Delete a tag, or a manifest with its tags. Raises NameUnknown, ManifestUnknown."""
-    await registry.database.write(_delete, name, reference, principal.name)
+async def delete(
+    registry: Registry, name: RepositoryName, reference: Tag | Digest, condition: Condition, principal: Principal
+) -> None:
+    """Delete a tag, or a manifest with its tags. Raises NameUnknown, ManifestUnknown, PreconditionFailed."""
+
+    def delete_if_met(tx: WriteTx) -> None:
+        _check(tx, name, reference, condition)
+        _delete(tx, name, reference, principal.name)
+
+    await registry.database.write(delete_if_met)
 
 
 async def list_tags(registry: Registry, name: RepositoryName, last: str, limit: int) -> list[str]:
@@ -111,8 +137,17 @@ async def list_referrers(
     return await registry.database.read(_list_referrers, name, subject, artifact_type, last, limit)
 
 
-def _parse(body: bytes, content_type: str | None, algorithm: str) -> tuple[Manifest, Digest]:
-    return oci_manifest.parse(body, content_type), Digest.of(body, algorithm)
+def _parse(content: Content, algorithm: str) -> tuple[Manifest, Digest]:
+    return oci_manifest.parse(content.body, content.content_type), Digest.of(content.body, algorithm)
+
+
+def _check(tx: ReadTx, name: RepositoryName, reference: Tag | Digest, condition: Condition) -> None:
+    """Raises PreconditionFailed."""
+    if condition.is_absent:
+        return
+    current = manifests.find(tx, name, reference)
+    if not condition.is_met(None if current is None else current.digest):
+        raise PreconditionFailed(None if current is None else current.digest)
 
 
 def _find(tx: ReadTx, name: RepositoryName, reference: Tag | Digest) -> StoredManifest:

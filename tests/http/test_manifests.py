@@ -230,6 +230,44 @@ async def test_every_change_of_a_tag_is_in_its_history(client: Client, registry:
     assert registry.database.read_now(history) == [("anonymous", *change) for change in changes]
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"If-Match": '"{current}"'}, 201),
+        ({"If-Match": '"other", "{current}"'}, 201),
+        ({"If-Match": "*"}, 201),
+        ({"If-Match": '"other"'}, 412),
+        ({"If-Match": 'W/"{current}"'}, 412),
+        ({"If-None-Match": '"other"'}, 201),
+        ({"If-None-Match": "*"}, 412),
+        ({"If-None-Match": '"{current}"'}, 412),
+    ],
+)
+async def test_a_tag_is_moved_only_from_what_the_client_expects(
+    client: Client, headers: dict[str, str], status: int
+) -> None:
+    current = digest_of(await push_image(client, "a", "v1"))
+    new = image(number=2)
+    headers = {name: value.format(current=current) for name, value in headers.items()}
+    reply = await client("PUT", "/v2/a/manifests/v1", new, headers)
+    assert reply.status == status
+    if status == 412:
+        assert reply.codes == ["DENIED"]
+        assert reply.json()["errors"][0]["detail"] == {"current": current}
+    after = await client("HEAD", "/v2/a/manifests/v1")
+    assert after.headers["docker-content-digest"] == (digest_of(new) if status == 201 else current)
+
+
+async def test_a_new_tag_and_a_delete_may_have_conditions_too(client: Client) -> None:
+    await push_blob(client, "a", CONFIG)
+    assert (await client("PUT", "/v2/a/manifests/v1", image(), {"If-Match": "*"})).status == 412
+    assert (await client("PUT", "/v2/a/manifests/v1", image(), {"If-None-Match": "*"})).status == 201
+    assert (await client("GET", "/v2/a/manifests/v1", headers={"If-Match": '"other"'})).status == 412
+    assert (await client("DELETE", "/v2/a/manifests/v1", headers={"If-Match": '"other"'})).status == 412
+    current = f'"{digest_of(image())}"'
+    assert (await client("DELETE", "/v2/a/manifests/v1", headers={"If-Match": current})).status == 202
+
+
 class TestSparse:
     @pytest.fixture
     def policy(self) -> Policy:
