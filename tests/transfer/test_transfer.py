@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import subprocess
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -74,8 +75,8 @@ def test_an_image_goes_in_and_comes_back_byte_for_byte(
     import_(operator, path)
     export(operator, tmp_path / destination)
     if destination.endswith(".tar"):
-        with tarfile.open(tmp_path / destination) as tar:
-            tar.extractall(tmp_path / "unpacked", filter="data")
+        (tmp_path / "unpacked").mkdir()
+        subprocess.run(["tar", "-xf", tmp_path / destination, "-C", tmp_path / "unpacked"], check=True)
         assert_same(layout, Layout(tmp_path / "unpacked"))
     else:
         assert_same(layout, Layout(tmp_path / destination))
