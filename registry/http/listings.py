@@ -39,7 +39,8 @@ async def catalog(registry: Registry, request: Request) -> Answer:
 async def referrers(registry: Registry, request: Request, name: str, digest: str) -> Answer:
     """An index of the manifests whose subject is the digest; empty where nobody knows of it."""
     repository, subject = parameters.repository_name(name), parameters.digest(digest)
-    artifact_type = request.query.one("artifactType") or None
+    # A media type holds no space: it is a plus sign that the client did not encode.
+    artifact_type = (request.query.one("artifactType") or "").replace(" ", "+") or None
     size = parameters.page_size(request.query) or parameters.PAGE_LIMIT
     page, more = await manifests.list_referrers(
         registry, repository, subject, artifact_type, request.query.one("last") or "", size

@@ -10,6 +10,7 @@ import pytest
 
 from tests.clients.commands import Command, make_environment
 from tests.clients.curl import Curl
+from tests.clients.engines import need_mounts, running_containerd, running_dockerd
 from tests.tools.layouts import Layout, make_image, make_layer
 
 if TYPE_CHECKING:
@@ -43,6 +44,48 @@ def skopeo(environment: dict[str, str]) -> Command:
 @pytest.fixture
 def podman(environment: dict[str, str]) -> Command:
     return Command(("podman",), environment)
+
+
+@pytest.fixture
+def buildah(environment: dict[str, str]) -> Command:
+    return Command(("buildah",), environment)
+
+
+@pytest.fixture
+def crane(environment: dict[str, str]) -> Command:
+    return Command(("crane",), environment)
+
+
+@pytest.fixture
+def regctl(environment: dict[str, str], daemon: Daemon) -> Command:
+    """With plain HTTP in its settings."""
+    command = Command(("regctl",), environment)
+    command("registry", "set", daemon.host, "--tls", "disabled")
+    return command
+
+
+@pytest.fixture
+def containerd(tmp_path: Path, environment: dict[str, str]) -> Iterator[Path]:
+    """The socket of a containerd that only this test uses."""
+    with running_containerd(tmp_path / "c", environment) as socket:
+        yield socket
+
+
+@pytest.fixture
+def ctr(environment: dict[str, str], containerd: Path) -> Command:
+    return Command(("ctr", "--address", str(containerd)), environment)
+
+
+@pytest.fixture(name="need_mounts")
+def _need_mounts() -> None:
+    need_mounts()
+
+
+@pytest.fixture
+def docker(tmp_path: Path, environment: dict[str, str], need_mounts: None, containerd: Path) -> Iterator[Command]:
+    """With a dockerd that only this test uses; it builds images itself, without BuildKit."""
+    with running_dockerd(tmp_path / "d", environment, containerd) as socket:
+        yield Command(("docker", "--host", f"unix://{socket}"), {**environment, "DOCKER_BUILDKIT": "0"})
 
 
 @pytest.fixture

@@ -61,7 +61,8 @@ class Curl:
 
     def _words(self, method: str, target: str, fields: Mapping[str, str]) -> list[str]:
         headers = [word for name, value in fields.items() for word in ("--header", f"{name}: {value}")]
-        return ["--request", method, *headers, f"http://{self.daemon.host}{target}"]
+        verb = ["--head"] if method == "HEAD" else ["--request", method]
+        return [*verb, *headers, f"http://{self.daemon.host}{target}"]
 
 
 def _parse(printed: bytes) -> Reply:

@@ -13,6 +13,7 @@ from tests.tools.content import CONFIG_TYPE, descriptor, digest_of, image, index
 if TYPE_CHECKING:
     from tests.tools.asgi import Client, Reply
 
+PLUS = "artifactType=e/f+json"
 TAGS = ["1.0", "1.0-rc", "B", "Z", "_x", "a", "latest"]
 
 
@@ -149,11 +150,11 @@ class TestReferrers:
 
     async def test_a_filter(self, client: Client) -> None:
         subject = await push_image(client, "a", "v1")
-        for number, artifact_type in enumerate(["a/b", "c/d", "a/b"]):
+        for number, artifact_type in enumerate(["a/b", "c/d", "a/b", "e/f+json"]):
             manifest = image(subject=descriptor(subject, OCI_IMAGE), artifactType=artifact_type, number=number)
             await push_manifest(client, "a", digest_of(manifest), manifest)
         url = f"/v2/a/referrers/{digest_of(subject)}"
-        for query, count in (("artifactType=a/b", 2), ("artifactType=a%2Fb", 2), ("artifactType=x/y", 0)):
+        for query, count in (("artifactType=a/b", 2), ("artifactType=a%2Fb", 2), ("artifactType=x/y", 0), (PLUS, 1)):
             reply = await client("GET", f"{url}?{query}")
             assert reply.headers["oci-filters-applied"] == "artifactType"
             assert len(reply.json()["manifests"]) == count

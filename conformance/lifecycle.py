@@ -1,0 +1,105 @@
+"""The installed daemon as a process: booted on a free port and a temporary folder, and gone afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_START_SECONDS: Final = 30
+_STOP_SECONDS: Final = 60
+_LOOK_SECONDS: Final = 0.02
+
+
+class DaemonFailed(Exception):
+    """The daemon did not start or did not stop as it should; the message ends with what it logged last."""
+
+
+class Daemon:
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+        self.log = folder / "daemon.log"
+        self._data = folder / "data"
+        self._settings = settings
+        self._address = "127.0.0.1:0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{self._address}"
+
+    def start(self) -> None:
+        """Returns when it listens, after a restart on the same port. Raises DaemonFailed."""
+        command = [sys.executable, "-m", "registry", "serve", "--data", str(self._data), "--listen", self._address]
+        environment = {**os.environ, **self._settings, "CARGOHOLD_LOG__FORMAT": "json", "CARGOHOLD_LOG__LEVEL": "info"}
+        before = len(self._listening())
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)  # noqa: S603 (ours)
+        give_up = time.monotonic() + _START_SECONDS
+        while len(addresses := self._listening()) == before:
+            if self._process.poll() is not None or time.monotonic() > give_up:
+                self._kill()
+                raise DaemonFailed(f"the daemon does not listen:\n{self.last_lines()}")
+            time.sleep(_LOOK_SECONDS)
+        self._address = addresses[-1]
+
+    def stop(self) -> None:
+        """SIGTERM, as a service manager does. Raises DaemonFailed."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            status = self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._kill()
+            raise DaemonFailed(f"the daemon does not stop:\n{self.last_lines()}") from None
+        self._process = None
+        if status != 0:
+            raise DaemonFailed(f"the daemon stopped with status {status}:\n{self.last_lines()}")
+
+    def _kill(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def last_lines(self, count: int = 20) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
+
+    def faults(self) -> list[str]:
+        """What the daemon itself calls a fault."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [line for line in lines if '"level":"error"' in line.replace(" ", "")]
+
+    def _listening(self) -> list[str]:
+        """The address of each start."""
+        if not self.log.exists():
+            return []
+        lines = self.log.read_text(errors="replace").splitlines(keepends=True)
+        entries = [json.loads(line) for line in lines if '"listening"' in line and line.endswith("\n")]
+        return [entry["addresses"][0] for entry in entries if entry.get("event") == "listening"]
+
+
+@contextmanager
+def running(settings: Mapping[str, str] | None = None) -> Iterator[Daemon]:
+    """A daemon with these environment variables; process and folder are gone afterwards, whatever happens."""
+    with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
+        daemon = Daemon(Path(folder), settings or {})
+        try:
+            daemon.start()
+            yield daemon
+        finally:
+            daemon.stop()
