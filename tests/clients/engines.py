@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,6 @@ from tests.clients.waiting import LIMIT_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
 _CONTAINERD_SETTINGS = """\
 version = 2
@@ -86,6 +86,15 @@ def _running(
     finally:
         process.terminate()
         _end(process)
+        _unmount_below(folder)
+
+
+def _unmount_below(folder: Path) -> None:
+    """An engine that does not get ready leaves its own folder mounted."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for point in reversed(points):
+        if Path(point).is_relative_to(folder):
+            subprocess.run(["umount", "--lazy", point], check=True)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
