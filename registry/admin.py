@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
@@ -22,7 +23,6 @@ from registry.transfer.client import Client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _NAME = "admin.sock"
 
@@ -30,11 +30,8 @@ _NAME = "admin.sock"
 @contextmanager
 def connect(data: Path, policy: Policy) -> Iterator[Client]:
     """A client with the operator's rights. Raises what opening the data folder raises where no daemon runs."""
-    if _is_answered(data):
-        with _short_path(data) as path, Client(path) as client:
-            yield client
-        return
-    with _serving(data, policy), _short_path(data) as path, Client(path) as client:
+    daemon = nullcontext() if _is_answered(data) else _serving(data, policy)
+    with daemon, _short_path(data) as path, Client(path) as client:
         yield client
 
 
@@ -52,7 +49,7 @@ def _short_path(data: Path) -> Iterator[Path]:
     """The socket's path by way of an open folder: a socket's own path has at most 107 bytes (unix(7))."""
     descriptor = os.open(data, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield type(data)(f"/proc/self/fd/{descriptor}/{_NAME}")
+        yield Path(f"/proc/self/fd/{descriptor}/{_NAME}")
     finally:
         os.close(descriptor)
 

@@ -170,13 +170,11 @@ def _failures_in_one_line() -> Iterator[None]:
     from registry.store.writer import DatabaseDamaged  # noqa: PLC0415
     from registry.transfer.errors import TransferFailed  # noqa: PLC0415
 
+    known = (FolderUnusable, DatabaseTooNew, DatabaseDamaged, RegistryError, TransferFailed, OSError, sqlite3.Error)
     failure: BaseException | None = None
     try:
         yield
-    except* (
-        *(FolderUnusable, DatabaseTooNew, DatabaseDamaged),
-        *(RegistryError, TransferFailed, OSError, sqlite3.Error),
-    ) as errors:
+    except* known as errors:
         failure = errors
     while isinstance(failure, BaseExceptionGroup):
         failure = failure.exceptions[0]

@@ -92,6 +92,7 @@ def content_headers(digest: Digest, content_type: str, *, by_digest: bool) -> tu
 
 def is_not_modified(request: Request, digest: Digest) -> bool:
     """Whether the client has the content already (304). Raises PreconditionFailed where it wants another one."""
-    if not request.condition.is_expected(digest):
+    condition = request.condition
+    if not condition.is_expected(digest):
         raise PreconditionFailed(digest)
-    return request.condition.is_known(digest)
+    return condition.is_known(digest)

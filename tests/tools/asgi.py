@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
 
+ERROR_CODES = {
+    "BLOB_UNKNOWN", "BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN", "DIGEST_INVALID", "MANIFEST_BLOB_UNKNOWN",
+    "MANIFEST_INVALID", "MANIFEST_UNKNOWN", "NAME_INVALID", "NAME_UNKNOWN", "SIZE_INVALID", "UNAUTHORIZED", "DENIED",
+    "UNSUPPORTED", "TOOMANYREQUESTS",
+}  # fmt: skip
+"""Source: distribution-spec, section "Error Codes"."""
+
+
 @dataclass(frozen=True)
 class Reply:
     status: int
