@@ -18,11 +18,13 @@ from registry.http.connection import Limits
 from registry.http.listeners import listen_unix
 from registry.http.server import Server, Site
 from registry.service.access import OPERATOR
-from registry.service.registry import Policy, Registry, open_registry
+from registry.service.registry import Registry, open_registry
 from registry.transfer.client import Client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from registry.service.policy import Policy
 
 _NAME = "admin.sock"
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 import msgspec
 
+from registry import quantities
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
@@ -32,8 +34,33 @@ class HttpSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackupSettings:
+    interval: quantities.Duration = "15m"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GarbageSettings:
+    batch: int = 100
+    collect_orphaned_tags: bool = False
+    grace: quantities.Duration = "24h"
+    history: quantities.Duration = "90d"
+    horizon: quantities.Duration = "7d"
+    interval: quantities.Duration = "5m"
+    lease_seconds: float = 3600.0
+    max_lock_ms: float = 50.0
+    untagged_after: quantities.OptionalDuration = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScrubSettings:
+    bytes_per_second: quantities.Size = "20MiB"
+    verified_seconds: float = 7 * 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StorageSettings:
     allow_network: bool = False
+    reserve: quantities.OptionalSize = ""
     stall_seconds: float = 30.0
 
 
@@ -70,10 +97,13 @@ class Settings:
     data: str = "./data"
     listen: list[str] = field(default_factory=lambda: ["127.0.0.1:5000"])
     access: AccessSettings = field(default_factory=AccessSettings)
+    backup: BackupSettings = field(default_factory=BackupSettings)
     delete: DeleteSettings = field(default_factory=DeleteSettings)
+    gc: GarbageSettings = field(default_factory=GarbageSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     log: LogSettings = field(default_factory=LogSettings)
     push: PushSettings = field(default_factory=PushSettings)
+    scrub: ScrubSettings = field(default_factory=ScrubSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     uploads: UploadSettings = field(default_factory=UploadSettings)
 
@@ -106,7 +136,7 @@ def load(
 
 def _forms(section: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Each dotted key and the type of its value."""
-    hints = get_type_hints(section)
+    hints = get_type_hints(section, include_extras=True)
     for each in fields(section):
         if is_dataclass(hints[each.name]):
             yield from _forms(hints[each.name], f"{prefix}{each.name}.")
@@ -158,6 +188,10 @@ def _read_environment(environment: Mapping[str, str], forms: Mapping[str, Any]) 
 
 def _convert(setting: Setting, form: Any) -> Any:
     """The value in its form; text from the environment is read as a number or a truth where one is expected."""
+    if form in quantities.FORMS:
+        if quantities.is_quantity(setting.value, form):
+            return str(setting.value)
+        raise ConfigError(f"{setting.source}: {setting.key} = {setting.value!r}: expected {quantities.FORMS[form]}")
     try:
         return msgspec.convert(setting.value, form, strict=not setting.source.startswith("environment"))
     except msgspec.ValidationError:
@@ -185,6 +219,7 @@ def _check(effective: Mapping[str, Setting]) -> None:
             )
     if not effective["data"].value:
         raise ConfigError(f"{effective['data'].source}: data: expected a folder")
+    _check_lease(effective)
     listen = effective["listen"]
     for address in listen.value:
         if not _is_address(address):
@@ -198,6 +233,17 @@ def _check(effective: Mapping[str, Setting]) -> None:
             'delete: access control is off; if that is what you want, set access.mode = "open" '
             "(CARGOHOLD_ACCESS__MODE=open), or listen on 127.0.0.1"
         )
+
+
+def _check_lease(effective: Mapping[str, Setting]) -> None:
+    """What a client was promised must not be collected before."""
+    lease_seconds = effective["gc.lease_seconds"].value
+    for setting in (effective["gc.grace"], effective["gc.untagged_after"]):
+        if setting.value and quantities.seconds(setting.value) < lease_seconds:
+            raise ConfigError(
+                f"{setting.source}: {setting.key} = {setting.value!r}: expected at least gc.lease_seconds"
+                f" ({lease_seconds} s)"
+            )
 
 
 def _is_address(address: str) -> bool:

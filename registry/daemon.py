@@ -20,12 +20,14 @@ from registry.http.app import make_app
 from registry.http.connection import Limits
 from registry.http.listeners import describe, listen
 from registry.http.server import Server, Site
-from registry.service.registry import Policy, open_registry
+from registry.quantities import seconds, size_bytes
+from registry.service.policy import GarbagePolicy, Policy, ScrubPolicy
+from registry.service.registry import open_registry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from registry.config import Settings
+    from registry.config import GarbageSettings, Settings
 
 _LAST_RESORT_SECONDS = 4
 """How long after the drain a thread that hangs in a system call keeps the process from ending."""
@@ -74,6 +76,27 @@ def policy_of(settings: Settings) -> Policy:
         upload_idle_seconds=settings.uploads.idle_seconds,
         stall_seconds=settings.storage.stall_seconds,
         allow_network=settings.storage.allow_network,
+        reserve_bytes=size_bytes(settings.storage.reserve) if settings.storage.reserve else None,
+        backup_interval_seconds=seconds(settings.backup.interval),
+        garbage=_garbage_policy_of(settings.gc),
+        scrub=ScrubPolicy(
+            bytes_per_second=size_bytes(settings.scrub.bytes_per_second),
+            verified_seconds=settings.scrub.verified_seconds,
+        ),
+    )
+
+
+def _garbage_policy_of(settings: GarbageSettings) -> GarbagePolicy:
+    return GarbagePolicy(
+        interval_seconds=seconds(settings.interval),
+        grace_seconds=seconds(settings.grace),
+        lease_seconds=settings.lease_seconds,
+        horizon_seconds=seconds(settings.horizon),
+        untagged_after_seconds=seconds(settings.untagged_after) if settings.untagged_after else None,
+        collect_orphaned_tags=settings.collect_orphaned_tags,
+        history_seconds=seconds(settings.history),
+        batch=settings.batch,
+        max_lock_ms=settings.max_lock_ms,
     )
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from registry.http.app import make_app
-from registry.service.registry import Policy, open_registry
+from registry.service.policy import Policy
+from registry.service.registry import open_registry
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope

@@ -10,7 +10,8 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from registry.http.app import make_app
-from registry.service.registry import Policy, Registry, open_registry
+from registry.service.policy import Policy
+from registry.service.registry import Registry, open_registry
 from tests.tools import daemon as daemon_tool
 from tests.tools.asgi import Client
 

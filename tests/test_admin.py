@@ -13,7 +13,7 @@ import pytest
 from registry import admin
 from registry.oci.digests import Digest
 from registry.oci.names import RepositoryName, Tag
-from registry.service.registry import Policy
+from registry.service.policy import Policy
 from registry.store import folder
 from tests.tools.content import CONFIG, digest_of, image
 from tests.tools.daemon import Daemon, running
@@ -48,7 +48,7 @@ def test_a_command_is_the_daemon_for_a_moment_where_none_runs(tmp_path: Path) ->
             client.push_manifest(NAME, Digest.of(b'{"mediaType":"a/b"}'), [Tag("1")], "a/b", b'{"mediaType":"a/b"}')
             with pytest.raises(folder.FolderUnusable), folder.hold(tmp_path / "data", allow_network=False):
                 pass
-    assert sorted(os.listdir(tmp_path / "data")) == ["blobs", "lock", "registry.db", "uploads"]
+    assert sorted(os.listdir(tmp_path / "data")) == ["backup", "ballast", "blobs", "lock", "registry.db", "uploads"]
 
 
 def test_a_folder_that_somebody_else_holds_is_said(tmp_path: Path) -> None:

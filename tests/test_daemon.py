@@ -68,7 +68,7 @@ def test_a_request_in_flight_is_finished_before_it_stops(daemon: Daemon) -> None
 def test_it_leaves_one_database_file(daemon: Daemon) -> None:
     push(daemon, "a", CONFIG)
     assert daemon.stop() == 0
-    assert sorted(os.listdir(daemon.data)) == ["blobs", "lock", "registry.db", "uploads"]
+    assert sorted(os.listdir(daemon.data)) == ["backup", "ballast", "blobs", "lock", "registry.db", "uploads"]
 
 
 def test_it_listens_on_several_addresses_and_replaces_its_stale_socket(tmp_path: Path) -> None:

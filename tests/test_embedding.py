@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from registry import create_app
-from registry.service.registry import Policy
+from registry.service.policy import Policy
 from registry.store.folder import FolderUnusable
 from tests.tools.asgi import Client
 from tests.tools.content import push_image

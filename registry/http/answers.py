@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from registry.http.parameters import Query
     from registry.oci.digests import Digest
     from registry.service.access import Principal
+    from registry.service.blobs import OpenBlob
 
 IMMUTABLE = "max-age=31536000, immutable"
 """Cache-Control of what is asked for by its digest (RFC 8246)."""
@@ -44,14 +45,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class FileSlice:
-    """Bytes of an open file. Whoever sends the answer closes the descriptor, sent or not."""
+    """Bytes of an open blob. Whoever sends the answer closes its descriptor, sent or not."""
 
-    descriptor: int
+    file: OpenBlob
     start: int
     length: int
 
     def close(self) -> None:
-        os.close(self.descriptor)
+        os.close(self.file.descriptor)
 
 
 @dataclass(frozen=True, slots=True)

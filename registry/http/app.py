@@ -14,10 +14,11 @@ from registry.http.access_log import AccessLog
 from registry.http.answers import FileSlice, Request
 from registry.http.errors import error_answer, fault_answer, framework_answer, method_answer, no_route_answer
 from registry.http.parameters import Query
-from registry.http.routes import ROUTES
+from registry.http.routes import ADMIN_ROUTES, ROUTES
 from registry.http.streams import FileBody, StreamingConnection, StreamingRequest
 from registry.oci.errors import RegistryError, SizeInvalid
-from registry.service.access import ANONYMOUS, authorize, refusal
+from registry.service.access import ANONYMOUS, OPERATOR, authorize, refusal
+from registry.service.space import shortage
 from registry.service.uploads import BodyInterrupted
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def make_app(registry: Registry, principal: Principal = ANONYMOUS) -> ASGIFramew
     app.config.update(MAX_CONTENT_LENGTH=None, BODY_TIMEOUT=None, RESPONSE_TIMEOUT=None)
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
-    for route in ROUTES:
+    for route in ADMIN_ROUTES if principal == OPERATOR else ROUTES:
         _add(app, registry, principal, route)
     app.register_error_handler(Exception, lambda error: _respond(registry, _failed(error)))
     return AccessLog(app)
@@ -104,6 +105,10 @@ def _failed(error: Exception) -> Answer:
             return framework_answer(error.code or 500)
         case BodyInterrupted():
             return error_answer(SizeInvalid("the body broke off before its end"))
+    ran_out = shortage(error)
+    if ran_out is not None:
+        log.warning("a request was refused", path=request.path, reason=str(error))
+        return error_answer(ran_out)
     request_id = _context()["request_id"]
     log.error("fault", request_id=request_id, method=request.method, path=request.path, exc_info=error)
     return fault_answer(request_id)

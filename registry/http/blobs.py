@@ -20,7 +20,7 @@ _CONTENT_TYPE = "application/octet-stream"
 
 async def get(registry: Registry, request: Request, name: str, digest: str) -> Answer:
     """The whole blob, or one range of it (RFC 9110, section 14)."""
-    blob = blobs.find(registry, parameters.repository_name(name), parameters.digest(digest))
+    blob = await blobs.find(registry, parameters.repository_name(name), parameters.digest(digest))
     headers = _headers(blob)
     if is_not_modified(request, blob.digest):
         return Answer(304, headers)
@@ -29,12 +29,12 @@ async def get(registry: Registry, request: Request, name: str, digest: str) -> A
     if part is not None:
         status, span = 206, part
         headers += (("Content-Range", f"bytes {part.start}-{part.stop - 1}/{blob.size}"),)
-    descriptor = await blobs.open_file(registry, blob.digest)
-    return Answer(status, headers, FileSlice(descriptor, span.start, span.length))
+    file = await blobs.open_file(registry, blob, whole=part is None)
+    return Answer(status, headers, FileSlice(file, span.start, span.length))
 
 
 async def head(registry: Registry, request: Request, name: str, digest: str) -> Answer:
-    blob = blobs.find(registry, parameters.repository_name(name), parameters.digest(digest))
+    blob = await blobs.find(registry, parameters.repository_name(name), parameters.digest(digest))
     if is_not_modified(request, blob.digest):
         return Answer(304, _headers(blob))
     return Answer(200, _headers(blob), length=blob.size)

@@ -32,6 +32,8 @@ STATUS: Final[Mapping[type[errors.RegistryError], int]] = {
     errors.Unsupported: 405,
     errors.ParameterInvalid: 400,
     errors.TooManyRequests: 429,
+    errors.Overloaded: 503,
+    errors.InsufficientStorage: 507,
 }
 
 
@@ -71,7 +73,7 @@ def _unsupported(status: int, message: str, *headers: tuple[str, str]) -> Answer
 
 def _headers(error: errors.RegistryError, allowed: Iterable[str]) -> Iterable[tuple[str, str]]:
     match error:
-        case errors.TooManyRequests():
+        case errors.TooManyRequests() | errors.Overloaded():
             yield "Retry-After", str(error.retry_after_seconds)
         case errors.RangeNotSatisfiable():
             yield "Content-Range", f"bytes */{error.size}"

@@ -30,7 +30,7 @@ async def get(registry: Registry, request: Request, name: str, reference: str) -
 
 async def head(registry: Registry, request: Request, name: str, reference: str) -> Answer:
     wanted = parameters.known_reference(reference)
-    manifest = manifests.find(registry, parameters.repository_name(name), wanted)
+    manifest = await manifests.find(registry, parameters.repository_name(name), wanted)
     headers = content_headers(manifest.digest, manifest.media_type, by_digest=isinstance(wanted, Digest))
     if is_not_modified(request, manifest.digest):
         return Answer(304, headers)

@@ -27,7 +27,8 @@ async def ready(registry: Registry, request: Request) -> Answer:
         if failure is not None and failure not in degraded:
             degraded.append(failure)
     if request.query.one("verbose") is not None:
-        return json_answer(503 if degraded else 200, {"ready": not degraded, "degraded": degraded})
+        complaints = list(dict.fromkeys([*degraded, *registry.health.notices()]))
+        return json_answer(503 if degraded else 200, {"ready": not degraded, "degraded": complaints})
     return _text(503, "\n".join(degraded)) if degraded else _text(200, "OK")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from registry.http import blobs, listings, manifests, probes, uploads
+from registry.http import blobs, listings, manifests, metrics, operations, probes, uploads
 from registry.http.answers import Answer
 from registry.service.access import Action
 
@@ -35,6 +35,7 @@ ROUTES: Final = (
     Route("live", "/live", {"GET": Method(probes.live, Action.PROBE)}),
     Route("healthz", "/healthz", {"GET": Method(probes.healthz, Action.PROBE)}),
     Route("ready", "/ready", {"GET": Method(probes.ready, Action.PROBE)}),
+    Route("metrics", "/metrics", {"GET": Method(metrics.get, Action.PROBE)}),
     Route("version", "/v2/", {"GET": Method(listings.version_check, Action.DISCOVER)}),
     Route("catalog", "/v2/_catalog", {"GET": Method(listings.catalog, Action.DISCOVER)}),
     Route("extensions", "/v2/_oci/ext/discover", {"GET": Method(listings.extensions, Action.DISCOVER)}),
@@ -71,3 +72,26 @@ ROUTES: Final = (
         },
     ),
 )
+
+_OPERATE = Action.OPERATE
+
+ADMIN_ROUTES: Final = (
+    *ROUTES,
+    Route(
+        "admin-gc",
+        "/admin/gc",
+        {
+            "GET": Method(operations.garbage_status, _OPERATE),
+            "POST": Method(operations.collect_garbage, _OPERATE),
+        },
+    ),
+    Route("admin-explain", "/admin/gc/explain/<digest>", {"GET": Method(operations.explain, _OPERATE)}),
+    Route("admin-fsck", "/admin/fsck", {"POST": Method(operations.check, _OPERATE)}),
+    Route("admin-scrub", "/admin/scrub", {"POST": Method(operations.scrub, _OPERATE)}),
+    Route(
+        "admin-restoration",
+        "/admin/restoration",
+        {"GET": Method(operations.losses, _OPERATE), "POST": Method(operations.recover, _OPERATE)},
+    ),
+)
+"""What the admin socket answers."""

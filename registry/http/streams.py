@@ -87,6 +87,6 @@ class FileBody(ResponseBody):
         position, stop = self._file.start, self._file.start + self._file.length
         while position < stop:
             length = min(_PIECE_BYTES, stop - position)
-            piece = await blobs.read_piece(self._registry, self._file.descriptor, position, length)
+            piece = await blobs.read_piece(self._registry, self._file.file, position, length)
             position += len(piece)
             yield piece

@@ -153,3 +153,16 @@ class TooManyRequests(RegistryError):
     def __init__(self, message: str, retry_after_seconds: int) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class InsufficientStorage(RegistryError):
+    """No room on the disk for what was sent (RFC 4918, section 11.5). Nothing of it is kept."""
+
+    code = "UNKNOWN"
+
+
+class Overloaded(RegistryError):
+    """The process has no descriptor left for the files of this request; the client may try again soon."""
+
+    code = "TOOMANYREQUESTS"
+    retry_after_seconds = 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from registry.oci.errors import Unsupported
 
 if TYPE_CHECKING:
-    from registry.service.registry import Policy
+    from registry.service.policy import Policy
 
 
 class Action(StrEnum):
@@ -20,6 +20,7 @@ class Action(StrEnum):
     PULL = "pull"
     PUSH = "push"
     DELETE = "delete"
+    OPERATE = "operate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ def authorize(policy: Policy, principal: Principal, action: Action) -> None:
 
 def refusal(policy: Policy, principal: Principal, action: Action) -> str | None:
     """Why the action is not allowed; None where it is."""
+    if action is Action.OPERATE and principal != OPERATOR:
+        return "this is for the operator, on the admin socket"
     if policy.read_only and action in {Action.PUSH, Action.DELETE} and principal != OPERATOR:
         return "this registry is read-only (access.read_only)"
     if action is Action.DELETE and not policy.delete_enabled:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
+from registry.oci.digests import ContentHash
 from registry.oci.errors import BlobReferenced, BlobUnknown
-from registry.store import blobs
+from registry.service.damage import BlobDamaged
+from registry.store import blobs, damage, links
 
 if TYPE_CHECKING:
     from registry.oci.digests import Digest
     from registry.oci.names import RepositoryName
     from registry.service.registry import Registry
+    from registry.store.blobs import StoredBlob
     from registry.store.transactions import WriteTx
 
 _NAMED_MANIFESTS = 10
@@ -21,34 +24,90 @@ _NAMED_MANIFESTS = 10
 
 @dataclass(frozen=True, slots=True)
 class Blob:
+    """``verified_ms`` is when its file was last read as a whole and was right, on the daemon's clock."""
+
     digest: Digest
     size: int
+    verified_ms: int
 
 
-def find(registry: Registry, name: RepositoryName, digest: Digest) -> Blob:
-    """Raises BlobUnknown unless this repository links the blob."""
-    size = registry.database.read_now(blobs.find, name, digest)
-    if size is None:
+@dataclass(frozen=True, slots=True)
+class OpenBlob:
+    """A blob's file; the descriptor is the caller's to close. Its pieces are hashed where there is a hash for them."""
+
+    blob: Blob
+    descriptor: int
+    content_hash: ContentHash | None
+
+
+async def find(registry: Registry, name: RepositoryName, digest: Digest) -> Blob:
+    """Raises BlobUnknown unless this repository links the blob.
+
+    Who is told of a blob that no manifest refers to may be about to push one: the blob is leased before the answer.
+    """
+    stored = registry.database.read_now(blobs.find, name, digest)
+    if stored is None:
         raise BlobUnknown(digest)
-    return Blob(digest, size)
+    if _needs_lease(registry, stored):
+        lease_ms = registry.policy.garbage.lease_ms
+        if not await registry.database.write(links.lease, name, digest, lease_ms=lease_ms):
+            raise BlobUnknown(digest)
+    return Blob(digest, stored.size, stored.verified_ms)
 
 
-async def open_file(registry: Registry, digest: Digest) -> int:
-    """A descriptor of the blob's file, the caller's to close. Raises OSError."""
-    return await registry.hops(registry.files.open_blob, digest)
+async def open_file(registry: Registry, blob: Blob, *, whole: bool) -> OpenBlob:
+    """Open the file of a blob; who reads the whole of one that was not verified lately verifies it.
+
+    Raises BlobUnknown where the file is missing or can't be read, OSError.
+    """
+    try:
+        descriptor = await registry.hops(registry.files.open_blob, blob.digest)
+    except OSError as error:
+        try:
+            await registry.damage.report_error(blob.digest, error)
+        except BlobDamaged:
+            raise BlobUnknown(blob.digest) from error
+        raise
+    age_seconds = (registry.database.clock.now_ms() - blob.verified_ms) / 1000
+    is_old = whole and age_seconds >= registry.policy.scrub.verified_seconds
+    return OpenBlob(blob, descriptor, ContentHash(blob.digest.algorithm) if is_old else None)
 
 
-async def read_piece(registry: Registry, descriptor: int, start: int, length: int) -> bytes:
-    """At most ``length`` bytes of an open blob, at least one. Raises OSError, where the file ended too."""
-    piece = await registry.hops(os.pread, descriptor, length, start)
+async def read_piece(registry: Registry, file: OpenBlob, start: int, length: int) -> bytes:
+    """At most ``length`` bytes of an open blob, at least one.
+
+    Raises OSError, and BlobDamaged where the file is bad: of one that is verified, instead of the last piece.
+    """
+    try:
+        piece = await registry.hops(_read_piece, file, start, length)
+    except OSError as error:
+        await registry.damage.report_error(file.blob.digest, error, descriptor=file.descriptor)
+        raise
     if not piece:
-        raise OSError(f"the file of a blob ended at byte {start}")
+        await _fail(registry, file, f"the file ends at byte {start}")
+    if file.content_hash is not None and file.content_hash.size == file.blob.size:
+        if file.content_hash.digest() != file.blob.digest:
+            await _fail(registry, file, f"the content is that of {file.content_hash.digest()}")
+        await registry.database.write(damage.set_verified, file.blob.digest)
     return piece
+
+
+def _read_piece(file: OpenBlob, start: int, length: int) -> bytes:
+    piece = os.pread(file.descriptor, length, start)
+    if file.content_hash is not None:
+        file.content_hash.update(piece)
+    return piece
+
+
+async def _fail(registry: Registry, file: OpenBlob, cause: str) -> NoReturn:
+    await registry.damage.report(file.blob.digest, "corrupt", cause, descriptor=file.descriptor)
+    raise BlobDamaged(f"{file.blob.digest}: {cause}")
 
 
 async def mount(registry: Registry, name: RepositoryName, digest: Digest, source: RepositoryName | None) -> bool:
     """Link a blob of another repository (of any, where ``source`` is None); False where it is not there."""
-    return await registry.database.write(blobs.mount, name, digest, source)
+    lease_ms = registry.policy.garbage.lease_ms
+    return await registry.database.write(blobs.mount, name, digest, source, lease_ms=lease_ms)
 
 
 async def delete(registry: Registry, name: RepositoryName, digest: Digest) -> None:
@@ -63,3 +122,7 @@ def _delete(tx: WriteTx, name: RepositoryName, digest: Digest) -> None:
     if referring:
         raise BlobReferenced(referring)
     blobs.unlink(tx, name, digest)
+
+
+def _needs_lease(registry: Registry, stored: StoredBlob) -> bool:
+    return stored.unreferenced_ms is not None and registry.is_lease_old(stored.kept_until_ms)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
+from registry.store.space import StorageFull
 from registry.store.transactions import count_commits
 
 if TYPE_CHECKING:
@@ -36,6 +37,14 @@ class Health:
             reasons.append(f"database: {error}")
         return reasons
 
+    def notices(self) -> list[str]:
+        """What the operator has to know although pulls are served."""
+        complaint = self._registry.space.complaint()
+        notices = [] if complaint is None else [complaint]
+        if self._registry.restoration.is_open:
+            notices.append("restored: nothing is swept until cargohold recover")
+        return notices
+
     async def probe_push(self) -> str | None:
         """Write a row (of the commit counter), create, sync and remove a file: why it failed, None if it did not.
 
@@ -50,8 +59,13 @@ class Health:
     async def _probe_push(self) -> str | None:
         if self._stalled is not None:
             return self._stalled
+        complaint = self._registry.space.complaint()
+        if complaint is not None:
+            return complaint
         try:
             await self._registry.database.write(count_commits)
+        except StorageFull as error:
+            return f"disk: {error}"
         except sqlite3.Error as error:
             return f"database: {error}"
         try:

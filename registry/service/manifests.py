@@ -39,8 +39,11 @@ _REFERRERS_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ManifestContent:
+    """``is_intact``: the bytes are what the digest says."""
+
     manifest: StoredManifest
     body: bytes
+    is_intact: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +60,32 @@ class Pushed:
     subject: Digest | None
 
 
-def find(registry: Registry, name: RepositoryName, reference: Tag | Digest) -> StoredManifest:
+async def find(registry: Registry, name: RepositoryName, reference: Tag | Digest) -> StoredManifest:
     """Raises ManifestUnknown."""
-    return registry.database.read_now(_find, name, reference)
+    manifest = registry.database.read_now(_find, name, reference)
+    await _lease(registry, manifest)
+    return manifest
 
 
 async def read(registry: Registry, name: RepositoryName, reference: Tag | Digest) -> ManifestContent:
-    """The manifest with its bytes as pushed. Raises ManifestUnknown."""
+    """The manifest with its bytes as pushed, verified. Raises ManifestUnknown."""
     content = registry.database.read_now(_read, name, reference, limit_bytes=_SMALL_BYTES)
     if content is None:
         content = await registry.database.read(_read, name, reference, limit_bytes=oci_manifest.LIMIT_BYTES)
     assert content is not None
+    if not content.is_intact:
+        await registry.damage.report_manifest(content.manifest)
+        raise ManifestUnknown(reference)
+    await _lease(registry, content.manifest)
     return content
+
+
+async def _lease(registry: Registry, manifest: StoredManifest) -> None:
+    """Who is told of a manifest that may be collected can rely on it for a while. Raises ManifestUnknown."""
+    if manifest.unreachable_ms is not None and registry.is_lease_old(manifest.kept_until_ms):
+        lease_ms = registry.policy.garbage.lease_ms
+        if not await registry.database.write(manifests.lease, manifest.id, manifest.digest, lease_ms=lease_ms):
+            raise ManifestUnknown(manifest.digest)
 
 
 async def push(
@@ -83,7 +100,7 @@ async def push(
     """Store a manifest and point its tags to it, all in one transaction.
 
     The condition is on what ``reference`` names at that moment. Raises ManifestInvalid, DigestInvalid,
-    ManifestBlobUnknown, PreconditionFailed.
+    ManifestBlobUnknown, PreconditionFailed, InsufficientStorage.
     """
     algorithm = reference.algorithm if isinstance(reference, Digest) else CANONICAL
     if len(content.body) <= _SMALL_BYTES:
@@ -101,6 +118,7 @@ async def push(
         _check(tx, name, reference, condition)
         _push(tx, name, digest, tags_to_point, manifest, principal.name, allow_missing=registry.policy.allow_missing)
 
+    registry.space.require_for_rows()
     await registry.database.write(push_if_met)
     return Pushed(digest, manifest.subject)
 
@@ -150,9 +168,10 @@ def _check(tx: ReadTx, name: RepositoryName, reference: Tag | Digest, condition:
         raise PreconditionFailed(None if current is None else current.digest)
 
 
-def _find(tx: ReadTx, name: RepositoryName, reference: Tag | Digest) -> StoredManifest:
+def _find(tx: ReadTx, name: RepositoryName, reference: Tag | Digest, *, damaged: bool = False) -> StoredManifest:
+    """``damaged``: also one that is known to be. Raises ManifestUnknown."""
     manifest = manifests.find(tx, name, reference)
-    if manifest is None:
+    if manifest is None or (manifest.is_damaged and not damaged):
         raise ManifestUnknown(reference)
     return manifest
 
@@ -162,7 +181,8 @@ def _read(tx: ReadTx, name: RepositoryName, reference: Tag | Digest, *, limit_by
     manifest = _find(tx, name, reference)
     if manifest.size > limit_bytes:
         return None
-    return ManifestContent(manifest, manifests.read_body(tx, manifest.id))
+    body = manifests.read_body(tx, manifest.id)
+    return ManifestContent(manifest, body, Digest.of(body, manifest.digest.algorithm) == manifest.digest)
 
 
 def _push(
@@ -191,7 +211,7 @@ def _delete(tx: WriteTx, name: RepositoryName, reference: Tag | Digest, principa
     if repository is None:
         raise NameUnknown(name)
     if isinstance(reference, Digest):
-        manifest = _find(tx, name, reference)
+        manifest = _find(tx, name, reference, damaged=True)
         tags.remove_of_manifest(tx, repository, manifest.id, manifest.digest, principal)
         manifests.remove(tx, manifest.id)
     elif not tags.remove(tx, repository, reference, principal):

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import secrets
+import sqlite3
 import uuid
 from collections import OrderedDict
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import structlog
 import trio
 
 from registry.oci.digests import CANONICAL, ContentHash, Digest
 from registry.oci.errors import BlobUploadUnknown, DigestInvalid, SizeInvalid, TooManyRequests, UploadBusy
 from registry.oci.upload import Upload
-from registry.store import blobs, uploads
+from registry.store import blobs, orphans, uploads
 from registry.store.files import UploadGone
+from registry.store.space import StorageFull
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterator
@@ -35,6 +38,11 @@ _REHASH_BYTES = 64 * 1024 * 1024
 
 _HASHES = 4096
 """Sessions whose running hash is kept in memory; the file of any other one is read again when it is closed."""
+
+_EXPIRY_SECONDS = 60
+"""How often idle sessions are looked for."""
+
+log = structlog.get_logger()
 
 
 class BodyInterrupted(Exception):
@@ -68,6 +76,7 @@ class Uploads:
 
     async def begin(self, name: RepositoryName, principal: Principal, algorithm: str = CANONICAL) -> Upload:
         """Open a session; it lasts until it is closed, cancelled, or idle for too long."""
+        self._registry.space.require()
         upload = Upload(_new_id(), name, algorithm, offset=0)
         await self._registry.database.write(uploads.add, upload, principal.name)
         return upload
@@ -89,7 +98,7 @@ class Uploads:
             upload = self.find(name, principal, upload_id)
             length = upload.expect(chunk.content_range, chunk.content_length)
             content_hash = self._hash_of(upload, upload.algorithm)
-            async with self._open(upload) as file:
+            async with self._open(upload, length) as file:
                 try:
                     await self._receive(file, chunk, length, content_hash)
                 except (trio.Cancelled, BodyInterrupted):
@@ -110,7 +119,7 @@ class Uploads:
             content_hash = self._hash_of(upload, digest.algorithm)
             if content_hash is not None:
                 self._remember(upload_id, content_hash.copy())
-            async with self._open(upload) as file:
+            async with self._open(upload, length) as file:
                 await self._receive(file, chunk, length, content_hash)
                 await self._publish(upload, file, content_hash, digest)
             self._hashes.pop(upload_id, None)
@@ -120,7 +129,7 @@ class Uploads:
         upload = Upload(_new_id(), name, digest.algorithm, offset=0)
         with self._writing(upload.id):
             try:
-                async with self._open(upload) as file:
+                async with self._open(upload, chunk.content_length) as file:
                     content_hash = ContentHash(digest.algorithm)
                     await self._receive(file, chunk, chunk.content_length, content_hash)
                     await self._publish(upload, file, content_hash, digest)
@@ -143,16 +152,35 @@ class Uploads:
                 await self._registry.hops(self._registry.files.remove_upload, upload_id)
             self._hashes.pop(upload_id, None)
 
+    async def watch(self) -> None:
+        """Remove idle sessions now and then. A disk that is full or fails is no reason to end: pulls go on."""
+        while True:
+            try:
+                await self.expire(self._registry.policy.upload_idle_seconds)
+            except (OSError, sqlite3.Error, StorageFull) as error:
+                log.warning("idle uploads stay until the next try", error=str(error), seconds=_EXPIRY_SECONDS)
+            await trio.sleep(_EXPIRY_SECONDS)
+
     async def expire(self, idle_seconds: float) -> None:
-        """Remove the sessions that were idle for so long, and files that no session knows."""
+        """Remove the sessions that were idle for so long."""
         database, files = self._registry.database, self._registry.files
         for upload_id in await database.read(uploads.list_idle, idle_seconds=idle_seconds):
             with suppress(UploadBusy, BlobUploadUnknown), self._writing(upload_id):
                 if await database.write(uploads.remove_idle, upload_id, idle_seconds=idle_seconds):
                     await self._registry.hops(files.remove_upload, upload_id)
-        for upload_id in await self._registry.hops(files.uploads_idle_for, idle_seconds):
-            if upload_id not in self._writers and not database.read_now(uploads.exists, upload_id):
-                await self._registry.hops(files.remove_upload, upload_id)
+
+    def is_idle(self, upload_id: str) -> bool:
+        """Whether no request writes to the upload just now."""
+        return upload_id not in self._writers
+
+    async def remove_orphan(self, path: str) -> bool:
+        """Remove a file (``uploads/<id>``) unless a session or a request that runs just now needs it."""
+        upload_id = path.rpartition("/")[2]
+        with suppress(UploadBusy, BlobUploadUnknown), self._writing(upload_id):
+            if await self._registry.database.write(orphans.forget, path):
+                await self._registry.hops(self._registry.files.remove_upload, upload_id)
+                return True
+        return False
 
     @contextmanager
     def _writing(self, upload_id: str) -> Iterator[None]:
@@ -171,8 +199,10 @@ class Uploads:
             raise BlobUploadUnknown
 
     @asynccontextmanager
-    async def _open(self, upload: Upload) -> AsyncIterator[UploadFile]:
-        """The upload's file. Raises TooManyRequests, and BlobUploadUnknown where a crash took the file.
+    async def _open(self, upload: Upload, length: int | None) -> AsyncIterator[UploadFile]:
+        """The upload's file, with room for ``length`` more bytes.
+
+        Raises TooManyRequests, InsufficientStorage, and BlobUploadUnknown where a crash took the file.
 
         (The crash came between the rename that published the blob and the transaction that ends the session.)
         """
@@ -183,7 +213,8 @@ class Uploads:
         except UploadGone:
             raise BlobUploadUnknown from None
         try:
-            yield file
+            with self._registry.space.promise(length):
+                yield file
         finally:
             with trio.CancelScope(shield=True):
                 await self._registry.hops(file.close)
@@ -199,6 +230,7 @@ class Uploads:
                 if length is not None and file.offset + len(gathered) - start > length:
                     raise SizeInvalid(f"the body has more than the {length} bytes that its headers announce")
                 if len(gathered) >= _PIECE_BYTES:
+                    self._registry.space.require()
                     await self._registry.hops(file.append, gathered, content_hash)
                     gathered = bytearray()
             await self._registry.hops(file.append, gathered, content_hash)
@@ -234,7 +266,8 @@ class Uploads:
         with trio.CancelScope(shield=True):
             async with self._registry.digest_locks.hold(digest):
                 await self._registry.hops(self._registry.files.publish, file, digest)
-                await self._registry.database.write(_record, upload, digest, file.offset)
+                lease_ms = self._registry.policy.garbage.lease_ms
+                await self._registry.database.write(_record, upload, digest, file.offset, lease_ms=lease_ms)
 
     def _hash_of(self, upload: Upload, algorithm: str) -> ContentHash | None:
         """The hash of the bytes acknowledged so far; None where they would have to be read again."""
@@ -249,8 +282,8 @@ class Uploads:
             self._hashes.popitem(last=False)
 
 
-def _record(tx: WriteTx, upload: Upload, digest: Digest, size: int) -> None:
-    blobs.add(tx, upload.repository, digest, size)
+def _record(tx: WriteTx, upload: Upload, digest: Digest, size: int, *, lease_ms: int) -> None:
+    blobs.add(tx, upload.repository, digest, size, lease_ms=lease_ms)
     uploads.remove(tx, upload.id)
 
 

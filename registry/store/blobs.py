@@ -2,90 +2,95 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from registry.oci.digests import Digest
-from registry.store import repositories
+from registry.store import links, repositories
 
 if TYPE_CHECKING:
     from registry.oci.names import RepositoryName
     from registry.store.transactions import ReadTx, WriteTx
 
 
-def find(tx: ReadTx, name: RepositoryName, digest: Digest) -> int | None:
-    """The size in bytes of a blob that the repository links."""
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """A blob as one repository sees it; the times are on the daemon's clock.
+
+    ``unreferenced_ms`` tells since when no manifest of the repository refers to it, None while one does.
+    """
+
+    size: int
+    verified_ms: int
+    unreferenced_ms: int | None
+    kept_until_ms: int
+
+
+def find(tx: ReadTx, name: RepositoryName, digest: Digest) -> StoredBlob | None:
+    """The blob, if the repository links it and its file is not known to be damaged."""
     row = tx.execute(
-        "SELECT blob.size FROM repository"
+        "SELECT blob.size, verified_clock_ms, unreferenced_clock_ms, kept_until_clock_ms FROM repository"
         " JOIN repository_blob ON repository_blob.repository_id = repository.id"
         " JOIN blob ON blob.id = repository_blob.blob_id"
-        " WHERE repository.name = ? AND blob.digest = ?",
+        " WHERE repository.name = ? AND blob.digest = ? AND damage IS NULL",
         name.value,
         str(digest),
     ).fetchone()
-    return None if row is None else int(row[0])
+    return None if row is None else StoredBlob(*row)
 
 
-def add(tx: WriteTx, name: RepositoryName, digest: Digest, size: int) -> None:
-    """Record a blob whose file is durable under its digest, link it, and bind the edges that waited for it."""
-    row = tx.execute(
-        "INSERT INTO blob (digest, size, created_ms) VALUES (?, ?, ?) ON CONFLICT (digest) DO NOTHING RETURNING id",
+def add(tx: WriteTx, name: RepositoryName, digest: Digest, size: int, *, lease_ms: int) -> None:
+    """Record a blob whose verified file is durable under its digest, and link it.
+
+    A condemned one lives again, a damaged one is healed.
+    """
+    (blob,) = tx.execute(
+        "INSERT INTO blob (digest, size, created_ms, verified_clock_ms) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (digest) DO UPDATE SET size = excluded.size, verified_clock_ms = excluded.verified_clock_ms,"
+        " condemned_clock_ms = NULL, damage = NULL RETURNING id",
         str(digest),
         size,
         tx.now_ms,
+        tx.clock_ms,
     ).fetchone()
-    if row is not None:
-        tx.execute("UPDATE edge SET blob_id = ? WHERE digest = ?", row[0], str(digest))
-    _link(tx, name, digest)
+    tx.execute("DELETE FROM orphan WHERE path = ?", f"blobs/{digest.algorithm}/{digest.hex}")
+    links.add(tx, repositories.find_or_create(tx, name), blob, digest, lease_ms=lease_ms)
 
 
-def mount(tx: WriteTx, name: RepositoryName, digest: Digest, source: RepositoryName | None) -> bool:
+def mount(tx: WriteTx, name: RepositoryName, digest: Digest, source: RepositoryName | None, *, lease_ms: int) -> bool:
     """Link a blob that ``source`` links; without a source, one that any repository links. False where none does."""
-    if source is not None:
-        known = find(tx, source, digest) is not None
-    else:
-        known = (
-            tx.execute(
-                "SELECT 1 FROM blob JOIN repository_blob ON repository_blob.blob_id = blob.id"
-                " WHERE blob.digest = ? LIMIT 1",
-                str(digest),
-            ).fetchone()
-            is not None
-        )
-    if known:
-        _link(tx, name, digest)
-    return known
+    row = tx.execute(
+        "SELECT blob.id FROM blob JOIN repository_blob ON repository_blob.blob_id = blob.id"
+        " WHERE blob.digest = ? AND damage IS NULL AND (? OR repository_blob.repository_id ="
+        " (SELECT id FROM repository WHERE name = ?)) LIMIT 1",
+        str(digest),
+        source is None,
+        None if source is None else source.value,
+    ).fetchone()
+    if row is None:
+        return False
+    links.add(tx, repositories.find_or_create(tx, name), row[0], digest, lease_ms=lease_ms)
+    return True
 
 
 def referring_manifests(tx: ReadTx, name: RepositoryName, digest: Digest, *, limit: int) -> list[Digest]:
-    """Manifests of the repository that refer to the digest, at most ``limit`` of them.
-
-    CROSS JOIN keeps SQLite from beginning at the repository's manifests, which are more than those that refer.
-    """
+    """Manifests of the repository that refer to the digest, at most ``limit`` of them."""
     rows = tx.execute(
         "SELECT DISTINCT manifest.digest FROM edge CROSS JOIN manifest ON manifest.id = edge.manifest_id"
-        " WHERE edge.digest = ? AND manifest.repository_id = (SELECT id FROM repository WHERE name = ?) LIMIT ?",
-        str(digest),
+        " WHERE edge.repository_id = (SELECT id FROM repository WHERE name = ?) AND edge.digest = ? LIMIT ?",
         name.value,
+        str(digest),
         limit,
     )
     return [Digest.parse(text) for (text,) in rows]
 
 
 def unlink(tx: WriteTx, name: RepositoryName, digest: Digest) -> None:
-    """Take the blob out of the repository. The blob itself stays."""
-    tx.execute(
-        "DELETE FROM repository_blob WHERE repository_id = (SELECT id FROM repository WHERE name = ?)"
-        " AND blob_id = (SELECT id FROM blob WHERE digest = ?)",
+    """Take the blob out of the repository, to which no manifest there may refer; the last link gone condemns it."""
+    row = tx.execute(
+        "SELECT repository.id, blob.id FROM repository JOIN blob WHERE repository.name = ? AND blob.digest = ?",
         name.value,
         str(digest),
-    )
-
-
-def _link(tx: WriteTx, name: RepositoryName, digest: Digest) -> None:
-    tx.execute(
-        "INSERT INTO repository_blob (repository_id, blob_id, linked_ms)"
-        " SELECT ?, id, ? FROM blob WHERE digest = ? ON CONFLICT DO NOTHING",
-        repositories.find_or_create(tx, name),
-        tx.now_ms,
-        str(digest),
-    )
+    ).fetchone()
+    if row is not None:
+        links.remove(tx, *row)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import trio
 
-from registry.store.transactions import ReadTx, now_ms
+from registry.store.clock import Clock
+from registry.store.transactions import ReadTx
 from registry.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -32,10 +33,11 @@ READERS = 4
 class Database:
     """Open it with ``open``, keep ``run`` going in a nursery, close it last."""
 
-    def __init__(self, path: Path, hops: Hops) -> None:
+    def __init__(self, path: Path, hops: Hops, clock: Clock | None = None) -> None:
         self._path = path
         self._hops = hops.with_own_threads(1 + READERS)
-        self._writer = Writer(path, self._hops)
+        self.clock = clock or Clock()
+        self._writer = Writer(path, self._hops, self.clock)
         self._loop_reader: sqlite3.Connection
         self._idle_readers: list[sqlite3.Connection] = []
         self._reader_places = trio.CapacityLimiter(READERS)
@@ -63,16 +65,21 @@ class Database:
             reader.close()
         self._writer.close()
 
+    @property
+    def changes(self) -> int:
+        """How many commits changed something since the database was opened."""
+        return self._writer.changes
+
     def read_now(self, function: Callable[Concatenate[ReadTx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A read on the event loop, for what takes microseconds: a few rows found by index."""
-        return _read(self._loop_reader, function, args, kwargs)
+        return self._read(self._loop_reader, function, args, kwargs)
 
     async def read(self, function: Callable[Concatenate[ReadTx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A read in a thread, for what can be long."""
         async with self._reader_places:
             reader = self._idle_readers.pop()
             try:
-                return await self._hops(_read, reader, function, args, kwargs)
+                return await self._hops(self._read, reader, function, args, kwargs)
             finally:
                 self._idle_readers.append(reader)
 
@@ -88,13 +95,16 @@ class Database:
         uri = f"{self._path.absolute().as_uri()}?mode=ro"
         return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
 
-
-def _read(
-    connection: sqlite3.Connection, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> T:
-    connection.execute("BEGIN")
-    try:
-        return function(ReadTx(connection, now_ms()), *args, **kwargs)
-    finally:
-        if connection.in_transaction:  # an I/O error ends it
-            connection.execute("COMMIT")
+    def _read(
+        self,
+        connection: sqlite3.Connection,
+        function: Callable[..., T],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> T:
+        connection.execute("BEGIN")
+        try:
+            return function(ReadTx(connection, self.clock), *args, **kwargs)
+        finally:
+            if connection.in_transaction:  # an I/O error ends it
+                connection.execute("COMMIT")

@@ -7,20 +7,22 @@ Every function here blocks; the service calls them by a hop. The order in which 
 from __future__ import annotations
 
 import os
-import time
-from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from registry.oci.digests import ALGORITHMS, ContentHash, Digest
 from registry.store import folder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _WRITEBACK_BYTES = 8 * 1024 * 1024
 """How much is written before the kernel is asked to start bringing it to the disk."""
 
 _READ_BYTES = 1024 * 1024
+
+_WALK_NAMES = 1000
 
 
 class UploadGone(Exception):
@@ -42,8 +44,30 @@ class Files:
             folder.sync(path)
 
     def open_blob(self, digest: Digest) -> int:
-        """A descriptor for reading, the caller's to close. Raises OSError."""
+        """A descriptor for reading, the caller's to close. Raises FileNotFoundError, OSError."""
         return os.open(self._blob_path(digest), os.O_RDONLY | os.O_CLOEXEC)
+
+    def open_uncached(self, digest: Digest) -> int:
+        """Likewise, and what is read comes from the disk, not from what the kernel remembers of it."""
+        descriptor = self.open_blob(digest)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        return descriptor
+
+    def is_replaced(self, digest: Digest, descriptor: int | None) -> bool:
+        """Whether another file than the open one stands under the digest; without one, whether any does.
+
+        Raises FileNotFoundError where the folder is gone.
+        """
+        path = self._blob_path(digest)
+        path.parent.stat()
+        try:
+            current = path.stat()
+        except FileNotFoundError:
+            return False
+        if descriptor is None:
+            return True
+        opened = os.fstat(descriptor)
+        return (current.st_dev, current.st_ino) != (opened.st_dev, opened.st_ino)
 
     def open_upload(self, upload_id: str, offset: int) -> UploadFile:
         """The file of an upload, cut to ``offset`` bytes, ready to append to.
@@ -71,16 +95,30 @@ class Files:
     def remove_upload(self, upload_id: str) -> None:
         (self._uploads / upload_id).unlink(missing_ok=True)
 
-    def uploads_idle_for(self, seconds: float) -> list[str]:
-        """The ids of upload files that nobody wrote to for so long."""
-        oldest = time.time() - seconds
-        idle = []
-        with os.scandir(self._uploads) as entries:
-            for entry in entries:
-                with suppress(FileNotFoundError):  # published or cancelled meanwhile
-                    if entry.is_file(follow_symlinks=False) and entry.stat().st_mtime < oldest:
-                        idle.append(entry.name)
-        return idle
+    def remove_blob(self, digest: Digest) -> None:
+        self._blob_path(digest).unlink(missing_ok=True)
+
+    def size_of_blob(self, digest: Digest) -> int | None:
+        """The size of the file in bytes, None where there is none. Raises OSError."""
+        try:
+            return self._blob_path(digest).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def size_of_upload(self, upload_id: str) -> int | None:
+        """Likewise for the file of an upload."""
+        try:
+            return (self._uploads / upload_id).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def walk(self) -> Iterator[list[str]]:
+        """The paths of all files below the folder (``blobs/...``, ``uploads/...``), some at a time."""
+        for folder_path in (*(self._blobs / algorithm for algorithm in ALGORITHMS), self._uploads):
+            with os.scandir(folder_path) as entries:
+                names_of_files = (entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+                while names := list(islice(names_of_files, _WALK_NAMES)):
+                    yield [str((folder_path / name).relative_to(self._uploads.parent)) for name in names]
 
     def probe(self) -> None:
         """Create, sync and remove a file: whether a push could be stored. Raises OSError."""
@@ -150,3 +188,10 @@ class UploadFile:
                 os.ftruncate(self._descriptor, self._kept)
         finally:
             os.close(self._descriptor)
+
+
+def hash_piece(descriptor: int, content_hash: ContentHash, length: int) -> bool:
+    """Hash on from where ``content_hash`` stands, at most so many bytes; False at the end of the file."""
+    piece = os.pread(descriptor, length, content_hash.size)
+    content_hash.update(piece)
+    return bool(piece)

@@ -35,6 +35,10 @@ class Hops:
         apart._under_way = self._under_way
         return apart
 
+    def unwatched(self) -> Hops:
+        """Hops for work that may take long by its nature, one at a time."""
+        return Hops(threads=1, inline=self._inline)
+
     async def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the function in a thread. Cancellation is noticed before the call, and never during it."""
         await trio.lowlevel.checkpoint()

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from registry.oci.digests import Digest
 from registry.oci.manifest import EdgeKind
+from registry.store import links
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from registry.oci.manifest import Edge, Manifest
     from registry.oci.names import RepositoryName, Tag
@@ -19,10 +20,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StoredManifest:
+    """``unreachable_ms`` (on the daemon's clock) tells since when nothing that stays leads here, as far as is known.
+
+    ``is_damaged``: its bytes were found to be other than its digest says.
+    """
+
     id: int
     digest: Digest
     media_type: str
     size: int
+    unreachable_ms: int | None
+    kept_until_ms: int
+    is_damaged: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +54,16 @@ class Referrer:
         return shown
 
 
+_COLUMNS = (
+    "manifest.id, manifest.digest, manifest.media_type, manifest.size,"
+    " unreachable_clock_ms, kept_until_clock_ms, damaged"
+)
+
+
 def find(tx: ReadTx, name: RepositoryName, reference: Tag | Digest) -> StoredManifest | None:
     if isinstance(reference, Digest):
         row = tx.execute(
-            "SELECT manifest.id, manifest.digest, manifest.media_type, manifest.size FROM repository"
+            f"SELECT {_COLUMNS} FROM repository"
             " JOIN manifest ON manifest.repository_id = repository.id"
             " WHERE repository.name = ? AND manifest.digest = ?",
             name.value,
@@ -56,13 +71,13 @@ def find(tx: ReadTx, name: RepositoryName, reference: Tag | Digest) -> StoredMan
         ).fetchone()
     else:
         row = tx.execute(
-            "SELECT manifest.id, manifest.digest, manifest.media_type, manifest.size FROM repository"
+            f"SELECT {_COLUMNS} FROM repository"
             " JOIN tag ON tag.repository_id = repository.id JOIN manifest ON manifest.id = tag.manifest_id"
             " WHERE repository.name = ? AND tag.name = ?",
             name.value,
             reference.value,
         ).fetchone()
-    return None if row is None else StoredManifest(row[0], Digest.parse(row[1]), row[2], row[3])
+    return None if row is None else StoredManifest(row[0], Digest.parse(row[1]), *row[2:])
 
 
 def read_body(tx: ReadTx, manifest: int) -> bytes:
@@ -72,19 +87,24 @@ def read_body(tx: ReadTx, manifest: int) -> bytes:
 
 
 def add(tx: WriteTx, repository: int, digest: Digest, manifest: Manifest) -> int:
-    """Store a manifest; one that is there takes the type of this push. Returns its id."""
+    """Store a manifest; one that is there takes the type of this push, and is healed by it. Returns its id."""
     existing = tx.execute(
-        "SELECT id, media_type FROM manifest WHERE repository_id = ? AND digest = ?", repository, str(digest)
+        "SELECT id, media_type, damaged FROM manifest WHERE repository_id = ? AND digest = ?", repository, str(digest)
     ).fetchone()
-    if existing is not None and existing[1] == manifest.media_type:
-        return int(existing[0])  # the same bytes read as the same type say the same
+    if existing is not None:
+        tx.execute(
+            "UPDATE manifest SET unreachable_clock_ms = NULL WHERE id = ? AND unreachable_clock_ms IS NOT NULL",
+            existing[0],
+        )
+        if existing[1] == manifest.media_type and not existing[2]:
+            return int(existing[0])  # the same bytes read as the same type say the same
     (stored,) = tx.execute(
         "INSERT INTO manifest"
         " (repository_id, digest, media_type, size, subject, artifact_type, annotations, pushed_ms)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (repository_id, digest) DO UPDATE SET media_type = excluded.media_type,"
         " subject = excluded.subject, artifact_type = excluded.artifact_type, annotations = excluded.annotations,"
-        " pushed_ms = excluded.pushed_ms RETURNING id",
+        " pushed_ms = excluded.pushed_ms, damaged = 0 RETURNING id",
         repository,
         str(digest),
         manifest.media_type,
@@ -95,21 +115,38 @@ def add(tx: WriteTx, repository: int, digest: Digest, manifest: Manifest) -> int
         tx.now_ms,
     ).fetchone()
     tx.execute(
-        "INSERT INTO manifest_body (manifest_id, body) VALUES (?, ?) ON CONFLICT (manifest_id) DO NOTHING",
+        "INSERT INTO manifest_body (manifest_id, body) VALUES (?, ?)"
+        " ON CONFLICT (manifest_id) DO UPDATE SET body = excluded.body WHERE body <> excluded.body",
         stored,
         manifest.body,
     )
-    tx.execute("DELETE FROM edge WHERE manifest_id = ?", stored)
-    for edge in manifest.edges:
+    _replace_edges(tx, repository, stored, manifest.edges)
+    return int(stored)
+
+
+def _replace_edges(tx: WriteTx, repository: int, manifest: int, edges: Iterable[Edge]) -> None:
+    """An edge is bound to its blob where the repository links it."""
+    before = _bound_blobs(tx, manifest)
+    tx.execute("DELETE FROM edge WHERE manifest_id = ?", manifest)
+    for edge in edges:
         tx.execute(
-            "INSERT INTO edge (manifest_id, kind, digest, blob_id)"
-            " VALUES (?, ?, ?, (SELECT id FROM blob WHERE digest = ?))",
-            stored,
+            "INSERT INTO edge (manifest_id, kind, digest, repository_id, blob_id) VALUES (?, ?, ?, ?,"
+            " (SELECT blob_id FROM blob JOIN repository_blob ON blob_id = id WHERE digest = ? AND repository_id = ?))",
+            manifest,
             edge.kind.value,
             str(edge.digest),
+            repository,
             str(edge.digest),
+            repository,
         )
-    return int(stored)
+    after = _bound_blobs(tx, manifest)
+    links.mark_referenced(tx, repository, after)
+    links.mark_unreferenced(tx, repository, before - after)
+
+
+def _bound_blobs(tx: ReadTx, manifest: int) -> set[int]:
+    rows = tx.execute("SELECT blob_id FROM edge WHERE manifest_id = ? AND blob_id IS NOT NULL", manifest)
+    return {blob for (blob,) in rows}
 
 
 def is_missing(tx: ReadTx, repository: int, edge: Edge) -> bool:
@@ -119,7 +156,7 @@ def is_missing(tx: ReadTx, repository: int, edge: Edge) -> bool:
     """
     blob = tx.execute(
         "SELECT 1 FROM repository_blob JOIN blob ON blob.id = repository_blob.blob_id"
-        " WHERE repository_blob.repository_id = ? AND blob.digest = ?",
+        " WHERE repository_blob.repository_id = ? AND blob.digest = ? AND damage IS NULL",
         repository,
         str(edge.digest),
     ).fetchone()
@@ -133,7 +170,23 @@ def is_missing(tx: ReadTx, repository: int, edge: Edge) -> bool:
 
 def remove(tx: WriteTx, manifest: int) -> None:
     """Remove the manifest with its bytes and edges. Its tags have to be gone."""
-    tx.execute("DELETE FROM manifest WHERE id = ?", manifest)
+    bound = _bound_blobs(tx, manifest)
+    (repository,) = tx.execute("DELETE FROM manifest WHERE id = ? RETURNING repository_id", manifest).fetchone()
+    links.mark_unreferenced(tx, repository, bound)
+
+
+def lease(tx: WriteTx, manifest: int, digest: Digest, *, lease_ms: int) -> bool:
+    """Keep the manifest for so long from now on; False where it is gone."""
+    kept_until = tx.clock_ms + lease_ms
+    return (
+        tx.execute(
+            "UPDATE manifest SET kept_until_clock_ms = max(kept_until_clock_ms, ?) WHERE id = ? AND digest = ?",
+            kept_until,
+            manifest,
+            str(digest),
+        ).rowcount
+        > 0
+    )
 
 
 def list_referrers(

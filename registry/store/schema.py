@@ -31,6 +31,13 @@ def migrate(connection: sqlite3.Connection) -> list[str]:
     return pending
 
 
+def is_outdated(connection: sqlite3.Connection) -> bool:
+    """Whether an earlier release has written the database: migrations were applied, and more are to come."""
+    database = sqlite_utils.Database(connection)
+    migrations, _ = _load()
+    return bool(list(migrations.applied(database))) and bool(list(migrations.pending(database)))
+
+
 def _load() -> tuple[Migrations, set[str]]:
     migrations = Migrations(_SET)
     names = set()

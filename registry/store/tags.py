@@ -25,12 +25,12 @@ def list_names(tx: ReadTx, name: RepositoryName, *, last: str, limit: int) -> li
 
 def point(tx: WriteTx, repository: int, tag: Tag, manifest: int, digest: Digest, principal: str) -> None:
     """Let the tag name the manifest."""
-    old = _current_digest(tx, repository, tag)
+    old = _current_digest(tx, repository, tag.value)
     if old == str(digest):
         return
     tx.execute(
         "INSERT INTO tag (repository_id, name, manifest_id) VALUES (?, ?, ?)"
-        " ON CONFLICT (repository_id, name) DO UPDATE SET manifest_id = excluded.manifest_id",
+        " ON CONFLICT (repository_id, name) DO UPDATE SET manifest_id = excluded.manifest_id, orphaned_clock_ms = NULL",
         repository,
         tag.value,
         manifest,
@@ -40,11 +40,16 @@ def point(tx: WriteTx, repository: int, tag: Tag, manifest: int, digest: Digest,
 
 def remove(tx: WriteTx, repository: int, tag: Tag, principal: str) -> bool:
     """Remove the tag; False where there is none."""
-    old = _current_digest(tx, repository, tag)
+    return remove_by_name(tx, repository, tag.value, principal)
+
+
+def remove_by_name(tx: WriteTx, repository: int, name: str, principal: str) -> bool:
+    """Likewise, for a name as the database has it."""
+    old = _current_digest(tx, repository, name)
     if old is None:
         return False
-    tx.execute("DELETE FROM tag WHERE repository_id = ? AND name = ?", repository, tag.value)
-    _record(tx, repository, tag.value, principal, old, None)
+    tx.execute("DELETE FROM tag WHERE repository_id = ? AND name = ?", repository, name)
+    _record(tx, repository, name, principal, old, None)
     return True
 
 
@@ -55,24 +60,40 @@ def remove_of_manifest(tx: WriteTx, repository: int, manifest: int, digest: Dige
         _record(tx, repository, tag, principal, str(digest), None)
 
 
-def _current_digest(tx: ReadTx, repository: int, tag: Tag) -> str | None:
+def _current_digest(tx: ReadTx, repository: int, name: str) -> str | None:
     row = tx.execute(
         "SELECT manifest.digest FROM tag JOIN manifest ON manifest.id = tag.manifest_id"
         " WHERE tag.repository_id = ? AND tag.name = ?",
         repository,
-        tag.value,
+        name,
     ).fetchone()
     return None if row is None else str(row[0])
 
 
 def _record(tx: WriteTx, repository: int, tag: str, principal: str, old: str | None, new: str | None) -> None:
     tx.execute(
-        "INSERT INTO tag_history (repository_id, tag, changed_ms, principal, old_digest, new_digest)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO tag_history (repository_id, tag, changed_ms, changed_clock_ms, principal, old_digest,"
+        " new_digest) VALUES (?, ?, ?, ?, ?, ?, ?)",
         repository,
         tag,
         tx.now_ms,
+        tx.clock_ms,
         principal,
         old,
         new,
     )
+
+
+def has_old_history(tx: ReadTx, *, age_ms: int) -> bool:
+    """Whether the oldest change is older than this."""
+    row = tx.execute("SELECT changed_clock_ms FROM tag_history ORDER BY id LIMIT 1").fetchone()
+    return row is not None and row[0] < tx.clock_ms - age_ms
+
+
+def prune_history(tx: WriteTx, *, age_ms: int) -> int:
+    """Forget the oldest changes that are older than this, at most 1,000; how many."""
+    return tx.execute(
+        "DELETE FROM tag_history WHERE id IN (SELECT id FROM tag_history ORDER BY id LIMIT 1000)"
+        " AND changed_clock_ms < ?",
+        tx.clock_ms - age_ms,
+    ).rowcount

@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import sqlite3
 
+    from registry.store.clock import Clock
+
 
 class ReadTx:
     """A transaction that only reads: one snapshot, at one moment."""
 
-    __slots__ = ("_connection", "now_ms")
+    __slots__ = ("_connection", "clock_ms", "now_ms")
 
-    def __init__(self, connection: sqlite3.Connection, now_ms: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
         self._connection = connection
-        self.now_ms = now_ms
-        """Milliseconds since the epoch."""
+        self.now_ms = time.time_ns() // 1_000_000
+        """Milliseconds since the epoch, for display."""
+        self.clock_ms = clock.now_ms()
+        """Milliseconds on the daemon's clock, for ages."""
 
     def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
         return self._connection.execute(sql, parameters)
@@ -31,10 +35,5 @@ class WriteTx(ReadTx):
 
 def count_commits(tx: ReadTx) -> int:
     """How many groups were committed; a write of its own, whatever it does, adds one."""
-    (commits,) = tx.execute("SELECT commits FROM commit_counter").fetchone()
+    (commits,) = tx.execute("SELECT commits FROM daemon").fetchone()
     return int(commits)
-
-
-def now_ms() -> int:
-    """Milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def add(tx: WriteTx, upload: Upload, principal: str) -> None:
     tx.execute(
-        'INSERT INTO upload (id, repository, principal, algorithm, "offset", created_ms, active_ms)'
+        'INSERT INTO upload (id, repository, principal, algorithm, "offset", created_ms, active_clock_ms)'
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
         upload.id,
         upload.repository.value,
@@ -21,7 +21,7 @@ def add(tx: WriteTx, upload: Upload, principal: str) -> None:
         upload.algorithm,
         upload.offset,
         tx.now_ms,
-        tx.now_ms,
+        tx.clock_ms,
     )
 
 
@@ -38,7 +38,7 @@ def find(tx: ReadTx, upload_id: str, repository: RepositoryName, principal: str)
 
 def set_offset(tx: WriteTx, upload_id: str, offset: int) -> None:
     """Acknowledge bytes that are durable in the upload's file."""
-    tx.execute('UPDATE upload SET "offset" = ?, active_ms = ? WHERE id = ?', offset, tx.now_ms, upload_id)
+    tx.execute('UPDATE upload SET "offset" = ?, active_clock_ms = ? WHERE id = ?', offset, tx.clock_ms, upload_id)
 
 
 def remove(tx: WriteTx, upload_id: str) -> None:
@@ -47,12 +47,12 @@ def remove(tx: WriteTx, upload_id: str) -> None:
 
 def remove_idle(tx: WriteTx, upload_id: str, *, idle_seconds: float) -> bool:
     """Remove the session unless it was active meanwhile."""
-    oldest = tx.now_ms - idle_seconds * 1000
-    return tx.execute("DELETE FROM upload WHERE id = ? AND active_ms < ?", upload_id, oldest).rowcount > 0
+    oldest = tx.clock_ms - idle_seconds * 1000
+    return tx.execute("DELETE FROM upload WHERE id = ? AND active_clock_ms < ?", upload_id, oldest).rowcount > 0
 
 
 def list_idle(tx: ReadTx, *, idle_seconds: float) -> list[str]:
-    rows = tx.execute("SELECT id FROM upload WHERE active_ms < ?", tx.now_ms - idle_seconds * 1000)
+    rows = tx.execute("SELECT id FROM upload WHERE active_clock_ms < ?", tx.clock_ms - idle_seconds * 1000)
     return [upload_id for (upload_id,) in rows]
 
 

@@ -9,17 +9,20 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
 import trio
 
-from registry.store import schema
-from registry.store.transactions import ReadTx, WriteTx, count_commits, now_ms
+from registry.store import schema, snapshot
+from registry.store.space import Space, StorageFull
+from registry.store.transactions import ReadTx, WriteTx, count_commits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from registry.store.clock import Clock
     from registry.store.hops import Hops
 
 P = ParamSpec("P")
@@ -51,12 +54,16 @@ class _Job(Generic[T]):
 class Writer:
     """The connection that writes, and the queue in front of it. Keep ``run`` going in a nursery."""
 
-    def __init__(self, path: Path, hops: Hops) -> None:
+    def __init__(self, path: Path, hops: Hops, clock: Clock) -> None:
         self._path = path
+        self._space = Space(path.parent)
         self._hops = hops
+        self._clock = clock
         self._send, self._receive = trio.open_memory_channel[_Job[Any]](math.inf)
         self._connection: sqlite3.Connection
         self._commits = 0
+        self.changes = 0
+        """How many groups changed more than the row that counts them."""
 
     def open(self) -> list[str]:
         """Open or create the file; the names of the migrations applied. Raises DatabaseTooNew, DatabaseDamaged."""
@@ -65,8 +72,12 @@ class Writer:
         except sqlite3.DatabaseError as error:
             raise DatabaseDamaged(f"{self._path} can't be opened: {error}") from error
         try:
+            if schema.is_outdated(self._connection):
+                snapshot.take(self._path, self._path.parent / "backup" / self._path.name)
             applied = schema.migrate(self._connection)
             self._commits = self._counted()
+            (saved_ms,) = self._connection.execute("SELECT clock_ms FROM daemon").fetchone()
+            self._clock.go_on(saved_ms)
         except BaseException:
             self._connection.close()
             raise
@@ -133,43 +144,61 @@ class Writer:
         return group[len(tried) :]
 
     def _commit(self, group: list[_Job[Any]]) -> list[_Job[Any]]:
-        """Give each job that is tried its outcome; those jobs. Raises DatabaseDamaged, and what reopening raises."""
+        """Give each job that is tried its outcome; those jobs. Raises DatabaseDamaged, and what reopening raises.
+
+        Where there is no room, the ballast is given up and the group tried once more.
+        """
+        tried, error = self._try(group)
+        if error is not None and self._is_full(error) and self._space.drop_ballast():
+            with suppress(sqlite3.Error):
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            tried, error = self._try(group)
+        if error is not None:
+            _fail(tried, StorageFull(f"no room for the database: {error}") if self._is_full(error) else error)
+        return tried
+
+    def _try(self, group: list[_Job[Any]]) -> tuple[list[_Job[Any]], sqlite3.Error | None]:
+        """Run and commit; the jobs that were tried, and why none of it was committed."""
         tried: list[_Job[Any]] = []
+        before = self._connection.total_changes
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._run_jobs(group, tried)
-            self._connection.execute("UPDATE commit_counter SET commits = commits + 1")
+            self.changes += self._connection.total_changes > before
+            self._connection.execute("UPDATE daemon SET commits = commits + 1, clock_ms = ?", (self._clock.now_ms(),))
         except sqlite3.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            _fail(tried or group, error)
             if _is_damage(error):
                 self._reopen(error)
-            return tried or group
+            return tried or group, error
         try:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._reopen(error)
             expected, self._commits = self._commits + 1, self._counted()
-            if self._commits != expected:
-                _fail(tried, error)
-        else:
-            self._commits += 1
-        return tried
+            return tried, None if self._commits == expected else error
+        self._commits += 1
+        return tried, None
+
+    def _is_full(self, error: sqlite3.Error) -> bool:
+        """Whether there was no room. A quota that is used up is an I/O error to SQLite, so the disk is asked."""
+        return _code(error) == sqlite3.SQLITE_FULL or (_is_damage(error) and not self._space.takes_writes())
 
     def _run_jobs(self, group: list[_Job[Any]], tried: list[_Job[Any]]) -> None:
         """Run each job in a savepoint of its own. Raises sqlite3.Error where the whole transaction is lost."""
-        tx = WriteTx(self._connection, now_ms())
+        tx = WriteTx(self._connection, self._clock)
         end = time.monotonic() + GROUP_SECONDS
         for job in group:
             tried.append(job)
+            job.error = None
             self._connection.execute("SAVEPOINT job")
             try:
                 job.result = job.function(tx, *job.args, **job.kwargs)
             except BaseException as error:
-                if _is_damage(error):
+                if _is_damage(error) or _code(error) == sqlite3.SQLITE_FULL:
                     raise
-                if not self._connection.in_transaction:  # SQLITE_FULL and its like end the transaction, not the job
+                if not self._connection.in_transaction:  # some errors end the transaction, not the job
                     raise sqlite3.OperationalError(f"the transaction was lost: {error}") from error
                 self._connection.execute("ROLLBACK TO job")
                 job.error = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
@@ -184,17 +213,25 @@ class Writer:
         and what it wrote is overwritten by the next one.
         """
         self._connection.close()
-        self._connection = self._connect()
-        if _is_damage(error):
-            (verdict,) = self._connection.execute("PRAGMA integrity_check(1)").fetchone()
-            if verdict != "ok":
-                raise DatabaseDamaged(f"{self._path}: {verdict}") from error
+        try:
+            self._connection = self._connect()
+            verdict = "ok"
+            if _is_damage(error):
+                (verdict,) = self._connection.execute("PRAGMA integrity_check(1)").fetchone()
+        except sqlite3.DatabaseError as failure:
+            if not _is_damage(failure):
+                raise
+            verdict = str(failure)
+        if verdict != "ok":
+            raise DatabaseDamaged(f"{self._path}: {verdict}") from error
 
     def _counted(self) -> int:
-        return count_commits(ReadTx(self._connection, now_ms()))
+        return count_commits(ReadTx(self._connection, self._clock))
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # has an effect on a new file only
+        connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -203,15 +240,20 @@ class Writer:
 
 def _is_damage(error: BaseException) -> bool:
     """Whether after this error the file itself is in doubt (https://sqlite.org/rescode.html)."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return isinstance(error, sqlite3.Error) and code in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT}
+    return isinstance(error, sqlite3.Error) and _code(error) in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT}
+
+
+def _code(error: BaseException) -> int:
+    """The primary result code of SQLite; 0 for an error that has none."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _fail(jobs: list[_Job[Any]], error: BaseException) -> None:
     """Give each job an error of its own: each is raised in another task."""
+    kind = StorageFull if isinstance(error, StorageFull) else sqlite3.OperationalError
     for job in jobs:
         job.result = None
-        job.error = sqlite3.OperationalError(str(error))
+        job.error = kind(str(error))
         job.error.__cause__ = error
 
 

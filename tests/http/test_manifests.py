@@ -9,7 +9,7 @@ import pytest
 
 from registry.oci import media_types
 from registry.oci.manifest import LIMIT_BYTES
-from registry.service.registry import Policy
+from registry.service.policy import Policy
 from tests.tools.content import (
     CONFIG,
     LAYER_TYPE,

@@ -49,6 +49,7 @@ PROBES = [
     *samples("GET HEAD", "/live"),
     *samples("GET HEAD", "/healthz"),
     *samples("GET HEAD", "/ready"),
+    *samples("GET HEAD", "/metrics"),
     *samples("GET", "/ready?verbose&push"),
     *samples("GET HEAD", "/v2/"),
     *samples("GET HEAD", "/v2"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from registry.service.registry import Policy
+from registry.service.policy import Policy
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -66,32 +65,6 @@ def test_hashing_again_goes_on_in_portions(files: Files) -> None:
     assert (portions, running.digest()) == (3, Digest.of(content, "sha512"))
 
 
-def test_only_idle_uploads_are_listed(files: Files, tmp_path: Path) -> None:
-    for name, age_seconds in (("old", 100), ("new", 0)):
-        path = tmp_path / "uploads" / name
-        path.touch()
-        moment = path.stat().st_mtime - age_seconds
-        os.utime(path, (moment, moment))
-    assert files.uploads_idle_for(50) == ["old"]
-
-
 def test_the_probe_leaves_nothing(files: Files, tmp_path: Path) -> None:
     files.probe()
     assert list((tmp_path / "uploads").iterdir()) == []
-
-
-def test_an_upload_that_ends_while_they_are_listed_is_passed_over(
-    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("ended", "vanished"):
-        (tmp_path / "uploads" / name).touch()
-    (tmp_path / "uploads/lost+found").mkdir()
-    real = os.scandir
-
-    def scandir_and_vanish(path: Path) -> Any:
-        entries = nullcontext(list(real(path)))
-        (path / "vanished").unlink()
-        return entries
-
-    monkeypatch.setattr(os, "scandir", scandir_and_vanish)
-    assert files.uploads_idle_for(-1) == ["ended"]

@@ -90,7 +90,7 @@ async def test_a_caller_cancelled_while_it_waits_learns_its_outcome(database: Da
 
 
 def commits(tx: ReadTx) -> int:
-    return tx.execute("SELECT commits FROM commit_counter").fetchone()[0]
+    return tx.execute("SELECT commits FROM daemon").fetchone()[0]
 
 
 class _FailingCommit:

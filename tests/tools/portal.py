@@ -13,7 +13,8 @@ from urllib.parse import urlencode
 import trio
 
 from registry.http.app import make_app
-from registry.service.registry import Policy, open_registry
+from registry.service.policy import Policy
+from registry.service.registry import open_registry
 from registry.store.hops import Hops
 from tests.tools.asgi import Client
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from registry import admin
-from registry.service.registry import Policy
+from registry.service.policy import Policy
 from tests.tools.layouts import Layout, make_image, make_index, make_layer
 
 if TYPE_CHECKING:

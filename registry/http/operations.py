@@ -1,0 +1,76 @@
+"""Answers to the operator's commands, on the admin socket only. What can be long is asked for in steps."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from registry.http.answers import Answer, json_answer
+from registry.oci.digests import Digest
+from registry.oci.errors import ParameterInvalid
+from registry.service import explanation
+from registry.service.check import STAGES
+
+if TYPE_CHECKING:
+    from registry.http.answers import Request
+    from registry.service.registry import Registry
+
+_STEP_SECONDS = 5.0
+
+
+async def garbage_status(registry: Registry, _request: Request) -> Answer:
+    return json_answer(200, await registry.status.read())
+
+
+async def collect_garbage(registry: Registry, request: Request) -> Answer:
+    """One run, or what it would do (``dry-run``)."""
+    now = request.query.one("now") is not None
+    if request.query.one("dry-run") is not None:
+        return json_answer(200, asdict(await registry.garbage.dry_run(now=now)))
+    return json_answer(200, asdict(await registry.garbage.run(now=now, walk=True)))
+
+
+async def explain(registry: Registry, _request: Request, digest: str) -> Answer:
+    return json_answer(200, {"sentences": await explanation.explain(registry, Digest.parse(digest))})
+
+
+async def check(registry: Registry, request: Request) -> Answer:
+    """One step of fsck."""
+    stage = request.query.one("stage") or STAGES[0]
+    if stage not in STAGES:
+        raise ParameterInvalid(f"stage: expected one of {', '.join(STAGES)}")
+    step = await registry.check.step(
+        stage,
+        request.query.one("after") or "",
+        seconds=_seconds(request),
+        full=request.query.one("full") is not None,
+    )
+    return json_answer(200, asdict(step))
+
+
+async def scrub(registry: Registry, request: Request) -> Answer:
+    """One step of a scrub; ``before`` is the before_ms of the first step's answer."""
+    before = request.query.one("before")
+    progress = await registry.scrub.run(
+        before_ms=None if before is None else _number(before), seconds=_seconds(request)
+    )
+    return json_answer(200, asdict(progress))
+
+
+async def losses(registry: Registry, _request: Request) -> Answer:
+    return json_answer(200, asdict(await registry.restoration.losses()))
+
+
+async def recover(registry: Registry, _request: Request) -> Answer:
+    return json_answer(200, asdict(await registry.restoration.recover()))
+
+
+def _seconds(request: Request) -> float:
+    text = request.query.one("seconds")
+    return _STEP_SECONDS if text is None else min(float(_number(text)), 60.0)
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ParameterInvalid(f"expected a whole number, not {text[:32]!r}")
+    return int(text)

@@ -1,0 +1,135 @@
+"""A database that was put back from the past, or beside another blob folder: recognised, made harmless, ended."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+
+from registry.store import damage, mark, snapshot
+from registry.store.mark import Mark
+from registry.store.space import StorageFull, is_full
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from registry.service.registry import Registry
+    from registry.store.damage import BrokenTag
+
+_CLOCK_SECONDS = 60
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """Blobs that are missing or corrupt, and the tags whose images need them."""
+
+    was_restored: bool
+    blobs: list[tuple[str, str]]
+    tags: list[BrokenTag]
+
+
+class Restoration:
+    """While it ``is_open`` nothing is swept: files that the database does not know may be all there is of them."""
+
+    def __init__(self, registry: Registry, data: Path) -> None:
+        self._registry = registry
+        self._database = data / "registry.db"
+        self._blobs = data / "blobs"
+        self._start_id = ""
+        self._is_snapshot = False
+        self.is_open = False
+
+    def prepare(self) -> None:
+        """Before SQLite opens the file: keep it from playing another database's -wal into a snapshot."""
+        self._is_snapshot = snapshot.is_snapshot(self._database)
+        if self._is_snapshot:
+            for path in snapshot.set_aside_wal(self._database):
+                log.warning("a snapshot was copied back; what belonged to the database before it is aside", path=path)
+
+    async def begin(self) -> None:
+        """Tell whether database and blob folder belong together, and give both the id of this start.
+
+        On a disk that is full this takes the ballast.
+        """
+        try:
+            await self._begin()
+        except (OSError, StorageFull) as error:
+            if not is_full(error) or not await self._registry.hops(self._registry.store_space.drop_ballast):
+                raise
+            await self._begin()
+        if self.is_open:
+            log.error("the database is older than the blob folder, or another one's: nothing is swept until recovered")
+
+    async def _begin(self) -> None:
+        """The id is announced in the folder first, so that a crash between the two writes is no restoration."""
+        registry = self._registry
+        found, known = registry.database.read_now(mark.state), await registry.hops(mark.read, self._blobs)
+        restored = mark.is_restored(known, found, is_snapshot=self._is_snapshot)
+        self._start_id = secrets.token_hex(16)
+        commits = found.commits if known is None or restored else known.commits
+        await registry.hops(mark.write, self._blobs, Mark(found.start_id, commits, next_id=self._start_id))
+        await registry.database.write(mark.begin, self._start_id, restored=restored)
+        self.is_open = restored or found.restored_ms is not None
+        await self.raise_mark()
+
+    async def end(self) -> None:
+        """At a clean stop the mark is raised to the last commit: the snapshot that is made then is no older."""
+        try:
+            await self.raise_mark()
+        except (OSError, sqlite3.Error) as error:
+            log.warning("the mark in the blob folder is not raised", error=str(error))
+
+    async def raise_mark(self) -> None:
+        """Make durable that files may be gone which older states of the database know."""
+        commits = self._registry.database.read_now(mark.state).commits
+        await self._registry.hops(mark.write, self._blobs, Mark(self._start_id, commits))
+
+    async def require_folder(self) -> None:
+        """Raises OSError unless the blob folder is still the one of this start, and not, say, an empty mount point."""
+        known = await self._registry.hops(mark.read, self._blobs)
+        if known is None or known.start_id != self._start_id:
+            raise OSError(f"{self._blobs} is not the folder that this daemon began with")
+
+    async def watch(self) -> None:
+        """Look for what is missing, beside the requests, and save the daemon's clock each minute."""
+        if self.is_open:
+            await self.check_files()
+            losses = await self.losses()
+            log.error("restored: looked at every blob", damaged=len(losses.blobs), broken_tags=len(losses.tags))
+        while True:
+            await trio.sleep(_CLOCK_SECONDS)
+            with suppress(sqlite3.Error, StorageFull):  # the next minute tries again
+                await self._registry.database.write(mark.state)
+
+    async def check_files(self) -> None:
+        """Mark the blobs whose files are missing or have another size."""
+        registry, after = self._registry, ""
+        while page := await registry.database.read(damage.list_blobs, after=after):
+            for digest, size in page:
+                found = await registry.hops(registry.files.size_of_blob, digest)
+                if found is None:
+                    await registry.damage.report(digest, "missing")
+                elif found != size:
+                    await registry.damage.verify(digest, size)
+            after = str(page[-1][0])
+
+    async def losses(self) -> Losses:
+        return Losses(
+            self.is_open,
+            await self._registry.database.read(damage.list_damaged),
+            await self._registry.database.read(damage.list_broken_tags),
+        )
+
+    async def recover(self) -> Losses:
+        """End the state; what is lost. Damaged blobs stay marked until they are pushed again."""
+        losses = await self.losses()
+        await self._registry.database.write(mark.end_restoration)
+        self.is_open = False
+        return losses

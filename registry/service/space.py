@@ -1,0 +1,117 @@
+"""Room on the disk: what is refused in time so that reads, deletes and garbage collection always go on."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+
+from registry.oci.errors import InsufficientStorage, Overloaded
+from registry.store import space
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from registry.oci.errors import RegistryError
+    from registry.service.registry import Registry
+    from registry.store.space import Room
+
+_GIB = 1024**3
+_RESERVED_INODES = 100
+
+log = structlog.get_logger()
+
+
+class Space:
+    """What the disk of a registry has left, as it was looked at last."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._room: Room | None = None
+        self._promised = 0
+        self._low = False
+
+    @property
+    def reserve_bytes(self) -> int:
+        """What no upload may use."""
+        configured = self._registry.policy.reserve_bytes
+        if configured is not None:
+            return configured
+        return min(self._room.total_bytes // 20, _GIB) if self._room else _GIB
+
+    @property
+    def free_bytes(self) -> int | None:
+        return None if self._room is None else self._room.free_bytes
+
+    def shortage_bytes(self) -> int:
+        """How much less than the reserve is free; 0 where there is enough."""
+        return 0 if self._room is None else max(self.reserve_bytes - self._room.free_bytes, 0)
+
+    def complaint(self) -> str | None:
+        """What is short, in words for the operator."""
+        if self._room is None:
+            return None
+        if self._room.free_bytes < self.reserve_bytes:
+            return f"disk: {self._room.free_bytes:,} bytes are free, storage.reserve is {self.reserve_bytes:,}"
+        if self._room.free_inodes is not None and self._room.free_inodes < _RESERVED_INODES:
+            return f"disk: {self._room.free_inodes} inodes are free, {_RESERVED_INODES} are kept"
+        return None
+
+    async def watch(self) -> None:
+        """Look at the disk every second. One that does not answer is seen by ``Health``."""
+        while True:
+            with suppress(OSError):
+                await self.look()
+            await trio.sleep(1)
+
+    async def look(self) -> None:
+        """Look at the disk again; the ballast is laid as soon as there is room for it."""
+        store = self._registry.store_space
+        self._room = await self._registry.hops(store.room)
+        complaint = self.complaint()
+        if complaint is None:
+            await self._registry.hops(store.lay_ballast)
+        if (complaint is not None) != self._low:
+            self._low = complaint is not None
+            if self._low:
+                log.error("uploads are refused", reason=complaint)
+            else:
+                log.warning("there is room again; uploads are taken")
+
+    def require(self, length: int = 0) -> None:
+        """Raises InsufficientStorage unless so many bytes, beside those promised to others, fit above the reserve."""
+        complaint = self.complaint()
+        if complaint is not None:
+            raise InsufficientStorage(f"no room for this upload ({complaint})")
+        if self._room is not None and self._room.free_bytes - self._promised - length < self.reserve_bytes:
+            raise InsufficientStorage(f"no room for {length:,} bytes above storage.reserve")
+
+    def require_for_rows(self) -> None:
+        """What ends a push is small: it may use half of the reserve. Raises InsufficientStorage."""
+        if self._room is not None and self._room.free_bytes < self.reserve_bytes // 2:
+            raise InsufficientStorage("no room left, not even for a manifest (storage.reserve)")
+
+    @contextmanager
+    def promise(self, length: int | None) -> Iterator[None]:
+        """Keep room for a body of ``length`` bytes while it is received. Raises InsufficientStorage."""
+        if length == 0:
+            self.require_for_rows()
+        else:
+            self.require(length or 0)
+        self._promised += length or 0
+        try:
+            yield
+        finally:
+            self._promised -= length or 0
+
+
+def shortage(error: BaseException) -> RegistryError | None:
+    """What a client is told where an error means that something has run out; None for any other error."""
+    if space.is_full(error):
+        return InsufficientStorage("no room on the disk; nothing of this request was kept")
+    if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+        return Overloaded("no file can be opened just now; try again")
+    return None

@@ -1,0 +1,143 @@
+"""Questions to the database whose answers are empty while all is well, and pages of what has to be compared with it."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from registry.oci.digests import Digest
+from registry.store import schema
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from registry.store.transactions import ReadTx
+
+_LIMIT = 100
+"""Most findings of one kind."""
+
+_PAGE = 500
+
+_RULES = {
+    "a link is marked as unreferenced although a manifest refers to its blob, or is not although none does": """
+        SELECT repository.name || '@' || blob.digest FROM repository_blob AS link
+        JOIN repository ON repository.id = link.repository_id JOIN blob ON blob.id = link.blob_id
+        WHERE (link.unreferenced_clock_ms IS NULL) <> EXISTS (SELECT 1 FROM edge
+            WHERE edge.repository_id = link.repository_id AND edge.blob_id = link.blob_id)""",
+    "a manifest refers to a blob under another digest": """
+        SELECT edge.digest || ' is bound to ' || blob.digest FROM edge JOIN blob ON blob.id = edge.blob_id
+        WHERE edge.digest <> blob.digest""",
+    "a manifest is not bound to a blob that its repository links": """
+        SELECT repository.name || '@' || edge.digest FROM edge JOIN repository ON repository.id = edge.repository_id
+        JOIN blob ON blob.digest = edge.digest
+        JOIN repository_blob AS link ON link.repository_id = edge.repository_id AND link.blob_id = blob.id
+        WHERE edge.blob_id IS NULL""",
+    "a reference stands in another repository than its manifest": """
+        SELECT manifest.digest FROM edge JOIN manifest ON manifest.id = edge.manifest_id
+        WHERE edge.repository_id <> manifest.repository_id""",
+    "a blob is in no repository and not condemned, or is condemned in spite of one": """
+        SELECT digest FROM blob WHERE (condemned_clock_ms IS NULL) <>
+            EXISTS (SELECT 1 FROM repository_blob WHERE blob_id = blob.id)""",
+    "a tag names a manifest of another repository": """
+        SELECT repository.name || ':' || tag.name FROM tag JOIN repository ON repository.id = tag.repository_id
+        JOIN manifest ON manifest.id = tag.manifest_id WHERE manifest.repository_id <> tag.repository_id""",
+    "a manifest has no bytes, or another number of them": """
+        SELECT repository.name || '@' || manifest.digest FROM manifest
+        JOIN repository ON repository.id = manifest.repository_id
+        LEFT JOIN manifest_body ON manifest_body.manifest_id = manifest.id
+        WHERE length(body) IS NOT manifest.size""",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``subject`` is a digest, a file or a row; ``message`` says what is wrong with it."""
+
+    subject: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRow:
+    digest: Digest
+    size: int
+    damage: str | None
+    is_condemned: bool
+
+
+def sqlite_findings(path: Path) -> list[Finding]:
+    """SQLite's own checks, and whether the schema is that of this program. Reads the whole file."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        try:
+            verdicts = [text for (text,) in connection.execute(f"PRAGMA integrity_check({_LIMIT})")]
+            broken = connection.execute("PRAGMA foreign_key_check").fetchmany(_LIMIT)
+            found = _schema(connection)
+        except sqlite3.DatabaseError as error:
+            return [Finding(path.name, str(error))]
+    findings = [Finding(path.name, text) for text in verdicts if text != "ok"]
+    findings += [Finding(f"{row[0]} {row[1]}", f"refers to a row of {row[2]} that is not there") for row in broken]
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+        schema.migrate(fresh)
+        expected = _schema(fresh)
+    for name in sorted(found.keys() | expected.keys()):
+        if found.get(name) != expected.get(name):
+            findings.append(Finding(name, "is not as the schema of this release has it"))
+    return findings
+
+
+def _schema(connection: sqlite3.Connection) -> dict[str, str]:
+    rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
+    return dict(rows.fetchall())
+
+
+def row_findings(tx: ReadTx) -> list[Finding]:
+    """What the tables say that can't be."""
+    return [
+        Finding(subject, message)
+        for message, sql in _RULES.items()
+        for (subject,) in tx.execute(f"{sql} LIMIT {_LIMIT}")
+    ]
+
+
+_BLOB = "SELECT digest, size, damage, condemned_clock_ms IS NOT NULL FROM blob"
+
+
+def list_blobs(tx: ReadTx, *, after: str) -> list[BlobRow]:
+    """A page of blobs after a digest."""
+    rows = tx.execute(f"{_BLOB} WHERE digest > ? ORDER BY digest LIMIT ?", after, _PAGE)
+    return [BlobRow(Digest.parse(row[0]), row[1], row[2], bool(row[3])) for row in rows]
+
+
+def find_blob(tx: ReadTx, digest: Digest) -> BlobRow | None:
+    row = tx.execute(f"{_BLOB} WHERE digest = ?", str(digest)).fetchone()
+    return None if row is None else BlobRow(digest, row[1], row[2], bool(row[3]))
+
+
+def list_uploads(tx: ReadTx) -> list[tuple[str, int]]:
+    """The id and the offset of each upload session."""
+    return tx.execute('SELECT id, "offset" FROM upload WHERE "offset" > 0 ORDER BY id').fetchall()
+
+
+def wrong_manifests(tx: ReadTx, *, after: int) -> tuple[list[Finding], int | None]:
+    """A page of manifests whose bytes are not what their digest says; the last id looked at, None at the end."""
+    rows = tx.execute(
+        "SELECT manifest.id, repository.name, digest, body FROM manifest"
+        " JOIN repository ON repository.id = manifest.repository_id JOIN manifest_body ON manifest_id = manifest.id"
+        " WHERE manifest.id > ? ORDER BY manifest.id LIMIT ?",
+        after,
+        _PAGE,
+    ).fetchall()
+    findings = [
+        Finding(f"{name}@{digest}", "the bytes of the manifest have another digest; push it again")
+        for _, name, digest, body in rows
+        if Digest.of(bytes(body), Digest.parse(digest).algorithm) != Digest.parse(digest)
+    ]
+    return findings, rows[-1][0] if rows else None
+
+
+def totals(tx: ReadTx) -> tuple[int, int]:
+    """How many blobs there are, and their bytes."""
+    count, size = tx.execute("SELECT COUNT(*), COALESCE(SUM(size), 0) FROM blob").fetchone()
+    return int(count), int(size)

@@ -1,0 +1,58 @@
+"""Which manifests stay: the question is asked upwards, from a manifest to what leads to it.
+
+A manifest is reached from the tags that name it, from the indexes that list it, and from its subject: referrers stay
+with what they are about, and don't hold it themselves (image-spec: "subject" is a weak association).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from registry.store.transactions import ReadTx
+
+_LEADING = """
+WITH RECURSIVE leading (id) AS (
+    SELECT ?
+    UNION
+    SELECT edge.manifest_id FROM leading JOIN manifest AS reached ON reached.id = leading.id
+    JOIN edge ON edge.repository_id = reached.repository_id AND edge.digest = reached.digest AND edge.kind = 'child'
+    UNION
+    SELECT subject.id FROM leading JOIN manifest AS reached ON reached.id = leading.id
+    JOIN manifest AS subject
+        ON subject.repository_id = reached.repository_id AND subject.digest = reached.subject
+)
+SELECT 1 FROM leading CROSS JOIN manifest ON manifest.id = leading.id WHERE
+"""
+
+_IS_ROOT = "(EXISTS (SELECT 1 FROM tag WHERE tag.manifest_id = manifest.id) OR manifest.kept_until_clock_ms > ?)"
+
+_IS_DAMAGED = (
+    "EXISTS (SELECT 1 FROM edge JOIN blob ON blob.id = edge.blob_id"
+    " WHERE edge.manifest_id = manifest.id AND blob.damage IS NOT NULL)"
+)
+
+
+def is_reachable(tx: ReadTx, manifest: int) -> bool:
+    """Whether a tag or a lease leads to the manifest."""
+    return tx.execute(f"{_LEADING} {_IS_ROOT} LIMIT 1", manifest, tx.clock_ms).fetchone() is not None
+
+
+def is_due(tx: ReadTx, manifest: int, *, untagged_after_ms: int) -> bool:
+    """Whether the manifest and all that leads to it have been unreachable for so long, and refer to nothing damaged."""
+    stays = (
+        f"{_LEADING} ({_IS_ROOT} OR manifest.unreachable_clock_ms IS NULL OR manifest.unreachable_clock_ms > ?"
+        f" OR {_IS_DAMAGED}) LIMIT 1"
+    )
+    return tx.execute(stays, manifest, tx.clock_ms, tx.clock_ms - untagged_after_ms).fetchone() is None
+
+
+def candidates(tx: ReadTx) -> Iterator[tuple[int, bool]]:
+    """Manifests that no tag names, or that were unreachable when last looked at; whether they are marked so."""
+    rows = tx.execute(
+        "SELECT id, unreachable_clock_ms IS NOT NULL FROM manifest WHERE unreachable_clock_ms IS NOT NULL"
+        " OR NOT EXISTS (SELECT 1 FROM tag WHERE tag.manifest_id = manifest.id)"
+    )
+    return ((manifest, bool(marked)) for manifest, marked in rows)

@@ -1,0 +1,77 @@
+"""Snapshots of the database: one file that any tool may copy at any time, and what makes copying it back safe."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from registry.store import folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MAGIC = b"SQLite format 3\x00"
+_VERSIONS = slice(18, 20)
+"""Where the header says how the file is journaled (https://sqlite.org/fileformat.html, section 1.3)."""
+
+_ROLLBACK = b"\x01\x01"
+
+
+class SnapshotDamaged(Exception):
+    """What was written did not pass SQLite's checks; the snapshot before it stays."""
+
+
+def take(database: Path, target: Path) -> None:
+    """Write a snapshot of what is committed now, check it, and put it in the place of the one before, durably.
+
+    Raises SnapshotDamaged, sqlite3.Error, OSError.
+    """
+    target.parent.mkdir(mode=0o700, exist_ok=True)
+    new = target.with_name(f"{target.name}.new")
+    for leftover in (new, new.with_name(f"{new.name}-journal")):
+        leftover.unlink(missing_ok=True)
+    uri = f"{database.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+        connection.execute("VACUUM INTO ?", (str(new),))
+    _check(new)
+    descriptor = os.open(new, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    new.rename(target)
+    folder.sync(target.parent)
+
+
+def _check(path: Path) -> None:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+        if verdict != "ok":
+            raise SnapshotDamaged(f"{path}: {verdict}")
+        broken = connection.execute("PRAGMA foreign_key_check").fetchone()
+        if broken is not None:
+            raise SnapshotDamaged(f"{path}: a row of {broken[0]} refers to a row that is not there")
+
+
+def is_snapshot(database: Path) -> bool:
+    """Whether the file is a snapshot that was copied here: the live database is journaled by WAL."""
+    try:
+        with database.open("rb") as file:
+            header = file.read(100)
+    except FileNotFoundError:
+        return False
+    return header.startswith(_MAGIC) and header[_VERSIONS] == _ROLLBACK
+
+
+def set_aside_wal(database: Path) -> list[Path]:
+    """Move away the -wal and -shm of another database, which SQLite would play into this one; where they are now."""
+    moved = []
+    for name in (f"{database.name}-wal", f"{database.name}-shm"):
+        stale = database.with_name(name)
+        if stale.exists():
+            moved.append(stale.rename(stale.with_name(f"{name}.stale")))
+    if moved:
+        folder.sync(database.parent)
+    return moved

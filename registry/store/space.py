@@ -1,0 +1,89 @@
+"""Room on the disk: how much there is, and a ballast that the database may have when there is none left."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+_BALLAST_BYTES = 16 * 1024 * 1024
+_BALLAST_SHARE = 64
+"""A small file system gives one part in so many."""
+
+
+class StorageFull(Exception):
+    """The disk, or what this user may have of it, is full; nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a file system has, in bytes and in inodes; ``inodes`` is None where it makes them as it needs them."""
+
+    total_bytes: int
+    free_bytes: int
+    free_inodes: int | None
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether the error says that there is no room: no space, no inode, or a quota that is used up."""
+    return isinstance(error, StorageFull) or (isinstance(error, OSError) and error.errno in _FULL)
+
+
+class Space:
+    """The file system of a data folder."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._ballast = data / "ballast"
+
+    def room(self) -> Room:
+        """Raises OSError."""
+        found = os.statvfs(self._data)
+        inodes = found.f_favail if found.f_files else None
+        return Room(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize, inodes)
+
+    def lay_ballast(self) -> None:
+        """Set room aside for the database, durably, where it is not; without room for it, go without."""
+        size = min(_BALLAST_BYTES, self.room().total_bytes // _BALLAST_SHARE)
+        try:
+            descriptor = os.open(self._ballast, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return
+        try:
+            if os.fstat(descriptor).st_blocks * 512 < size:
+                os.posix_fallocate(descriptor, 0, size)
+                os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, 0)
+        finally:
+            os.close(descriptor)
+
+    def drop_ballast(self) -> bool:
+        """Give the room back to the file system; whether there was any."""
+        with suppress(OSError):
+            if self._ballast.stat().st_blocks:
+                os.truncate(self._ballast, 0)
+                return True
+        return False
+
+    def takes_writes(self) -> bool:
+        """Whether a few bytes can be written just now. SQLite reports a quota that is used up as an I/O error."""
+        path = self._data / "probe"
+        try:
+            descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(descriptor, bytes(8192))
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+                path.unlink()
+        except OSError as error:
+            return not is_full(error)
+        return True
