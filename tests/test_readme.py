@@ -88,3 +88,28 @@ async def ask():
 
 trio.run(main)
 """
+
+
+def test_the_commands_of_the_operator_run(tmp_path: Path) -> None:
+    """Where no daemon runs, too."""
+    for title in ("Garbage collection", "Verify"):
+        for command in blocks(title, "sh")[0].splitlines():
+            done = run(command, tmp_path)
+            assert done.returncode == 0, (command, done.stderr)
+
+
+def test_a_snapshot_is_copied_back_as_it_says(tmp_path: Path) -> None:
+    assert run("cargohold gc status", tmp_path).returncode == 0
+    copy, serve = blocks("Back up and restore", "sh")[0].strip().split(" && ")
+    assert serve == "cargohold serve"
+    assert run(copy, tmp_path).returncode == 0
+    assert run("cargohold fsck", tmp_path).returncode == 0
+    assert "belong together" in run("cargohold recover", tmp_path).stdout
+
+
+def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """In a shell, in the folder, with the program of this environment first on the path."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return subprocess.run(
+        command, shell=True, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+    )

@@ -30,6 +30,7 @@ STATUS: Final[Mapping[type[errors.RegistryError], int]] = {
     errors.BlobReferenced: 405,
     errors.PreconditionFailed: 412,
     errors.Unsupported: 405,
+    errors.GarbagePaused: 409,
     errors.ParameterInvalid: 400,
     errors.TooManyRequests: 429,
     errors.Overloaded: 503,

@@ -143,6 +143,10 @@ class Unsupported(RegistryError):
     code = "UNSUPPORTED"
 
 
+class GarbagePaused(Unsupported):
+    """Nothing is swept while the database is known to be older than the blob folder."""
+
+
 class ParameterInvalid(Unsupported):
     """A query parameter or header that can't be understood (``_oci`` extension: "invalid set of parameters")."""
 

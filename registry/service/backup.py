@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
     from registry.service.registry import Registry
 
-_AT_STOP_BYTES = 256 * 1024 * 1024
-"""A larger database is not copied while somebody waits for the daemon to stop."""
+_STOP_SECONDS = 3.0
+"""How long the last snapshot may take while somebody waits for the daemon to stop."""
 
 log = structlog.get_logger()
 
@@ -40,13 +41,10 @@ class Backup:
             await self.take_if_changed()
 
     async def at_stop(self) -> None:
-        """The last snapshot, unless it would keep the daemon from stopping soon."""
-        if self._database.stat().st_size <= _AT_STOP_BYTES:
-            await self.take_if_changed()
-        elif self._has_changed():
-            log.warning("the last snapshot does not hold the last changes: the database is large", file=self.target)
+        """The last snapshot; where the database is too large for it, the one before stays, and that is logged."""
+        await self.take_if_changed(limit_seconds=_STOP_SECONDS)
 
-    async def take_if_changed(self) -> bool:
+    async def take_if_changed(self, *, limit_seconds: float = math.inf) -> bool:
         """Take a snapshot if anything was written since the one before; whether there is one of now.
 
         A failure is logged and shown; the snapshot from before stays.
@@ -55,10 +53,10 @@ class Backup:
         if not self._has_changed():
             return True
         try:
-            await self._hops(snapshot.take, self._database, self.target)
+            await self._hops(snapshot.take, self._database, self.target, limit_seconds=limit_seconds)
         except (OSError, sqlite3.Error, SnapshotDamaged) as error:
             self.failure = str(error)
-            log.warning("no snapshot was taken; the one before stays", file=self.target, error=str(error))
+            log.warning("no snapshot was taken; the one before stays", file=str(self.target), error=str(error))
             return False
         self._changes_kept, self.taken_at, self.failure = changes, trio.current_time(), None
         return True

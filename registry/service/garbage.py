@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 import trio
 
-from registry.oci.errors import RegistryError
+from registry.oci.errors import GarbagePaused
 from registry.store import garbage, orphans, tags
 from registry.store.space import StorageFull
 
@@ -57,12 +57,6 @@ class Totals:
         return not any(asdict(self).values())
 
 
-class Paused(RegistryError):
-    """Nothing is swept while the database is known to be older than the blob folder."""
-
-    code = "UNSUPPORTED"
-
-
 class Garbage:
     """The collector of a registry; one run at a time."""
 
@@ -83,7 +77,7 @@ class Garbage:
             await trio.sleep(self._registry.policy.garbage.interval_seconds)
             try:
                 await self.run()
-            except Paused:
+            except GarbagePaused:
                 continue
             except (OSError, sqlite3.Error, StorageFull) as error:
                 self.last_failure = str(error)
@@ -92,7 +86,7 @@ class Garbage:
     async def run(self, *, now: bool = False, walk: bool = False) -> Totals:
         """Collect once. ``now`` leaves out the grace; leases and open uploads are kept all the same.
 
-        Cancelled, it ends between two transactions; the next run goes on. Raises Paused.
+        Cancelled, it ends between two transactions; the next run goes on. Raises GarbagePaused.
         """
         async with self._running:
             started = trio.current_time()
@@ -105,7 +99,7 @@ class Garbage:
             return totals
 
     async def dry_run(self, *, now: bool = False) -> Totals:
-        """What ``run`` would do if nothing changed until then. Raises Paused."""
+        """What ``run`` would do if nothing changed until then. Raises GarbagePaused."""
         plan = await self._plan(now=now)
         policy = self._registry.policy
         idle_ms, horizon_ms = int(policy.upload_idle_seconds * 1000), int(policy.garbage.horizon_seconds * 1000)
@@ -123,7 +117,7 @@ class Garbage:
 
     async def _plan(self, *, now: bool) -> Plan:
         if self._registry.restoration.is_open:
-            raise Paused("garbage collection is paused: the database was restored; see cargohold recover")
+            raise GarbagePaused("garbage collection is paused: the database was restored; see cargohold recover")
         return await self._registry.database.read(garbage.plan, self._rules(now=now))
 
     def _rules(self, *, now: bool) -> Rules:

@@ -51,7 +51,9 @@ class Restoration:
         self._is_snapshot = snapshot.is_snapshot(self._database)
         if self._is_snapshot:
             for path in snapshot.set_aside_wal(self._database):
-                log.warning("a snapshot was copied back; what belonged to the database before it is aside", path=path)
+                log.warning(
+                    "a snapshot was copied back; what belonged to the database before it is aside", path=str(path)
+                )
 
     async def begin(self) -> None:
         """Tell whether database and blob folder belong together, and give both the id of this start.

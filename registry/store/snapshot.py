@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
-from contextlib import closing
+import time
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from registry.store import folder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _MAGIC = b"SQLite format 3\x00"
@@ -18,24 +21,31 @@ _VERSIONS = slice(18, 20)
 
 _ROLLBACK = b"\x01\x01"
 
+_STEPS = 10_000
+"""After how many of SQLite's steps, about a millisecond, the clock is looked at."""
+
 
 class SnapshotDamaged(Exception):
     """What was written did not pass SQLite's checks; the snapshot before it stays."""
 
 
-def take(database: Path, target: Path) -> None:
+def take(database: Path, target: Path, *, limit_seconds: float = math.inf) -> None:
     """Write a snapshot of what is committed now, check it, and put it in the place of the one before, durably.
 
-    Raises SnapshotDamaged, sqlite3.Error, OSError.
+    Raises SnapshotDamaged, sqlite3.Error (also where it would take longer than the limit), OSError.
     """
+    deadline = time.monotonic() + limit_seconds
     target.parent.mkdir(mode=0o700, exist_ok=True)
     new = target.with_name(f"{target.name}.new")
     for leftover in (new, new.with_name(f"{new.name}-journal")):
         leftover.unlink(missing_ok=True)
-    uri = f"{database.absolute().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
-        connection.execute("VACUUM INTO ?", (str(new),))
-    _check(new)
+    try:
+        with _opened(database, deadline) as connection:
+            connection.execute("VACUUM INTO ?", (str(new),))
+        _check(new, deadline)
+    except sqlite3.Error:
+        new.unlink(missing_ok=True)
+        raise
     descriptor = os.open(new, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -45,8 +55,17 @@ def take(database: Path, target: Path) -> None:
     folder.sync(target.parent)
 
 
-def _check(path: Path) -> None:
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+@contextmanager
+def _opened(path: Path, deadline: float) -> Iterator[sqlite3.Connection]:
+    """A connection that only reads, and is interrupted at the deadline."""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+        connection.set_progress_handler(lambda: time.monotonic() >= deadline, _STEPS)
+        yield connection
+
+
+def _check(path: Path, deadline: float) -> None:
+    with _opened(path, deadline) as connection:
         (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         if verdict != "ok":
             raise SnapshotDamaged(f"{path}: {verdict}")

@@ -6,7 +6,7 @@ import http.client
 import json
 import socket
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
 
 from registry.oci.digests import Digest
@@ -14,9 +14,11 @@ from registry.transfer.errors import RequestFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from registry.oci.names import RepositoryName, Tag
+    from registry.transfer.progress import Readable
 
 PIECE_BYTES = 1024 * 1024
 
@@ -52,16 +54,33 @@ class Client:
         answer.read()
         return answer.status == 200
 
-    def push_blob(self, name: RepositoryName, digest: Digest, open_content: Callable[[], IO[bytes]]) -> bool:
-        """Link the blob where another repository has it, else upload it; whether it was uploaded."""
+    def push_blob(
+        self, name: RepositoryName, digest: Digest, open_content: Callable[[], AbstractContextManager[Readable]]
+    ) -> bool:
+        """Link the blob where another repository has it, else upload it; whether it was uploaded.
+
+        An upload that does not come to its end, be it by Ctrl-C, is cancelled. (A process that is killed leaves its
+        session behind, which expires as any idle one does.)
+        """
         answer = self._request("POST", f"/v2/{name}/blobs/uploads/?mount={digest}", allowed=(201, 202))
         answer.read()
         if answer.status == 201:
             return False
-        with open_content() as content:
-            pieces = iter(lambda: content.read(PIECE_BYTES), b"")
-            self._request("PUT", f"{answer.headers['Location']}?digest={digest}", pieces, allowed=(201,)).read()
+        location = answer.headers["Location"]
+        try:
+            with open_content() as content:
+                pieces = iter(lambda: content.read(PIECE_BYTES), b"")
+                self._request("PUT", f"{location}?digest={digest}", pieces, allowed=(201,)).read()
+        except BaseException:
+            self._cancel_upload(location)
+            raise
         return True
+
+    def _cancel_upload(self, location: str) -> None:
+        """On a new connection, for the other may be in the middle of a request. Why it comes to this counts more."""
+        self._connection.close()
+        with suppress(RequestFailed, OSError, http.client.HTTPException):
+            self._request("DELETE", location, allowed=(204, 404)).read()
 
     def push_manifest(
         self, name: RepositoryName, digest: Digest, tags: list[Tag], media_type: str, body: bytes
@@ -83,6 +102,11 @@ class Client:
             return answer
         answer.read()
         return None
+
+    def operate(self, method: str, path: str, **parameters: str) -> Any:
+        """One of the operator's commands; the document that answers it. Raises RequestFailed, OSError."""
+        answer = self._request(method, f"/admin/{path}?{urlencode(parameters)}", allowed=(200,))
+        return json.loads(answer.read())
 
     def _request(
         self,

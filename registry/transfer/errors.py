@@ -13,5 +13,9 @@ class RequestFailed(TransferFailed):
     """The registry refused a request; the message is its own."""
 
 
+class Interrupted(TransferFailed):
+    """Ctrl-C."""
+
+
 class ExportFailed(TransferFailed):
     """The image can't be exported."""

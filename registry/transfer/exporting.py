@@ -8,7 +8,7 @@ import os
 import shutil
 import tarfile
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from registry.oci import manifest as oci_manifest
 from registry.oci.digests import ContentHash, Digest
@@ -16,6 +16,7 @@ from registry.oci.manifest import EdgeKind
 from registry.transfer.client import PIECE_BYTES
 from registry.transfer.errors import ExportFailed
 from registry.transfer.layouts import REF_NAME, blob_name
+from registry.transfer.progress import unseen, watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,25 +24,32 @@ if TYPE_CHECKING:
 
     from registry.oci.names import RepositoryName, Tag
     from registry.transfer.client import Client
+    from registry.transfer.progress import Progress, Readable
 
 
 class Destination(Protocol):
     def has(self, digest: Digest) -> bool: ...
 
-    def add(self, name: str, content: IO[bytes], size: int) -> None:
+    def add(self, name: str, content: Readable, size: int) -> None:
         """Write a member under its name in the layout."""
 
 
 class Exporter:
-    """Writes one image; ``say`` is told of each blob, and of what a sparse image lacks."""
+    """Writes one image; ``say`` is told of each blob and of what a sparse image lacks, ``progress`` of large blobs."""
 
     def __init__(
-        self, client: Client, name: RepositoryName, destination: Destination, say: Callable[[str], None]
+        self,
+        client: Client,
+        name: RepositoryName,
+        destination: Destination,
+        say: Callable[[str], None],
+        progress: Progress = unseen,
     ) -> None:
         self._client = client
         self._name = name
         self._destination = destination
         self._say = say
+        self._progress = progress
         self._written: set[Digest] = set()
 
     def write(self, reference: Tag | Digest) -> Digest:
@@ -81,10 +89,12 @@ class Exporter:
             if required:
                 self._say(f"{self._name} has no {digest}, which the image names: it stays out")
             return
-        self._add(digest, content, int(content.headers["Content-Length"]))
+        size = int(content.headers["Content-Length"])
+        with watched(content, size, digest, self._progress) as readable:
+            self._add(digest, readable, size)
         self._say(f"{self._name}: {digest}")
 
-    def _add(self, digest: Digest, content: IO[bytes], size: int) -> None:
+    def _add(self, digest: Digest, content: Readable, size: int) -> None:
         if digest not in self._written:
             self._written.add(digest)
             self._destination.add(blob_name(digest), content, size)
@@ -106,7 +116,7 @@ class FolderDestination:
                 content_hash.update(piece)
         return content_hash.digest() == digest
 
-    def add(self, name: str, content: IO[bytes], size: int) -> None:
+    def add(self, name: str, content: Readable, size: int) -> None:
         """Write a file that is there whole or not at all."""
         path = self._path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +137,7 @@ class TarDestination:
     def has(self, digest: Digest) -> bool:  # noqa: ARG002 (a new tar holds nothing)
         return False
 
-    def add(self, name: str, content: IO[bytes], size: int) -> None:
+    def add(self, name: str, content: Readable, size: int) -> None:
         member = tarfile.TarInfo(name)
         member.size = size
         self._tar.addfile(member, content)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,13 +14,15 @@ from registry.oci import media_types
 from registry.oci.digests import Digest
 from registry.oci.errors import RegistryError
 from registry.oci.names import RepositoryName, Tag
-from registry.transfer.errors import SourceUnusable
+from registry.transfer.errors import Interrupted, SourceUnusable
+from registry.transfer.progress import unseen, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from registry.transfer.client import Client
     from registry.transfer.layouts import Image, Layout
+    from registry.transfer.progress import Progress, Readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +87,23 @@ def _own_name(text: str) -> _OwnName:
 
 
 class Importer:
-    """Pushes images of one layout; ``say`` is told of each step."""
+    """Pushes images of one layout; ``say`` is told of each step, ``progress`` of each large blob on its way."""
 
-    def __init__(self, client: Client, layout: Layout, say: Callable[[str], None]) -> None:
+    def __init__(self, client: Client, layout: Layout, say: Callable[[str], None], progress: Progress = unseen) -> None:
         self._client = client
         self._layout = layout
         self._say = say
+        self._progress = progress
 
     def push(self, image: Image, targets: list[Target]) -> None:
-        """Raises SourceUnusable, RequestFailed, OSError."""
-        for target in targets:
-            tags = [] if target.tag is None else [target.tag]
-            self._push_manifest(target.repository, image.digest, image.media_type, tags)
-            self._say(f"{target} is {image.digest}")
+        """Raises SourceUnusable, RequestFailed, Interrupted, OSError."""
+        try:
+            for target in targets:
+                tags = [] if target.tag is None else [target.tag]
+                self._push_manifest(target.repository, image.digest, image.media_type, tags)
+                self._say(f"{target} is {image.digest}")
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted; what is in the registry stays there: import again to go on") from None
 
     def _push_manifest(self, name: RepositoryName, digest: Digest, media_type: str, tags: list[Tag]) -> None:
         """The manifest with all that it refers to, what it needs first."""
@@ -120,8 +128,16 @@ class Importer:
     def _push_blob(self, name: RepositoryName, digest: Digest) -> None:
         if self._client.has_blob(name, digest):
             return
-        if self._client.push_blob(name, digest, partial(self._layout.open, digest)):
+        if self._client.push_blob(name, digest, partial(self._open, digest)):
             self._say(f"{name}: {digest}")
+
+    @contextmanager
+    def _open(self, digest: Digest) -> Iterator[Readable]:
+        with self._layout.open(digest) as content:
+            size = content.seek(0, os.SEEK_END)
+            content.seek(0)
+            with watched(content, size, digest, self._progress) as readable:
+                yield readable
 
 
 def _child_types(body: bytes) -> dict[str, str]:
