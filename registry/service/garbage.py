@@ -62,6 +62,7 @@ class Garbage:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._files = registry.files
         self._running = trio.Lock()
         self._walked_at = -_WALK_SECONDS
         self.runs = 0
@@ -101,9 +102,6 @@ class Garbage:
     async def dry_run(self, *, now: bool = False) -> Totals:
         """What ``run`` would do if nothing changed until then. Raises GarbagePaused."""
         plan = await self._plan(now=now)
-        policy = self._registry.policy
-        idle_ms, horizon_ms = int(policy.upload_idle_seconds * 1000), int(policy.garbage.horizon_seconds * 1000)
-        paths = await self._registry.database.read(orphans.due, horizon_ms=horizon_ms, upload_idle_ms=idle_ms)
         return Totals(
             manifests=len(plan.manifests),
             tags=len(plan.tags),
@@ -112,7 +110,7 @@ class Garbage:
             condemned_bytes=plan.condemned_bytes,
             removed_blobs=len(plan.removed),
             removed_bytes=plan.removed_bytes,
-            orphans=len(paths),
+            orphans=len(await self._orphans_to_remove()),
         )
 
     async def _plan(self, *, now: bool) -> Plan:
@@ -179,23 +177,35 @@ class Garbage:
                     gone = [digest for digest, size in zip(batch, removed, strict=True) if size is not None]
                     await self._registry.restoration.raise_mark()
                     for digest in gone:
-                        await self._registry.hops(self._registry.files.remove_blob, digest)
+                        await self._registry.hops(self._files.remove_blob, digest)
             sizes += [size for size in removed if size is not None]
         return sizes
 
     async def _sweep_orphans(self, *, walk: bool) -> int:
         """Note files without a row, now and then, and remove those that were noted long enough ago."""
-        registry = self._registry
         if walk or trio.current_time() - self._walked_at >= _WALK_SECONDS:
             await self._walk()
             self._walked_at = trio.current_time()
-        idle_ms = int(registry.policy.upload_idle_seconds * 1000)
-        horizon_ms = int(registry.policy.garbage.horizon_seconds * 1000)
-        paths = await registry.database.read(orphans.due, horizon_ms=horizon_ms, upload_idle_ms=idle_ms)
-        return sum([await self._remove_orphan(path) for path in paths])
+        removed = sum([await self._remove_orphan(path) for path in await self._orphans_to_remove()])
+        gone = [path for path in await self._due_orphans() if not await self._registry.hops(self._files.exists, path)]
+        await self._each(orphans.forget, gone)
+        return removed
+
+    async def _due_orphans(self) -> list[str]:
+        policy = self._registry.policy
+        idle_ms, horizon_ms = int(policy.upload_idle_seconds * 1000), int(policy.garbage.horizon_seconds * 1000)
+        return await self._registry.database.read(orphans.due, horizon_ms=horizon_ms, upload_idle_ms=idle_ms)
+
+    async def _orphans_to_remove(self) -> list[str]:
+        """Files whose time has come, that have still no row, and that nobody writes to."""
+        registry = self._registry
+        due = await self._due_orphans()
+        existing = [path for path in due if await registry.hops(self._files.exists, path)]
+        unknown = await registry.database.read(orphans.without_row, existing)
+        return [path for path in unknown if registry.uploads.is_idle(path.rpartition("/")[2])]
 
     async def _walk(self) -> None:
-        walk = self._registry.files.walk()
+        walk = self._files.walk()
         nothing: list[str] = []
         while paths := await self._registry.hops(next, walk, nothing):
             unknown = await self._registry.database.read(orphans.without_row, paths)
@@ -210,7 +220,7 @@ class Garbage:
             with trio.CancelScope(shield=True):
                 is_orphan = await registry.database.write(orphans.forget, path)
                 if is_orphan:
-                    await registry.hops(registry.files.remove_blob, digest)
+                    await registry.hops(self._files.remove_blob, digest)
         return is_orphan
 
     async def _tidy(self) -> None:

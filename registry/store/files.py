@@ -7,6 +7,7 @@ Every function here blocks; the service calls them by a hop. The order in which 
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -95,6 +96,10 @@ class Files:
     def remove_upload(self, upload_id: str) -> None:
         (self._uploads / upload_id).unlink(missing_ok=True)
 
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file below the data folder."""
+        return (self._uploads.parent / path).is_file()
+
     def remove_blob(self, digest: Digest) -> None:
         self._blob_path(digest).unlink(missing_ok=True)
 
@@ -149,10 +154,11 @@ class UploadFile:
     def append(self, piece: bytes | bytearray, content_hash: ContentHash | None) -> None:
         """Write a piece at the end, and hash it."""
         rest = memoryview(piece)
-        while rest:
-            written = os.pwrite(self._descriptor, rest, self.offset)
-            self.offset += written
-            rest = rest[written:]
+        with _naming(self.path):
+            while rest:
+                written = os.pwrite(self._descriptor, rest, self.offset)
+                self.offset += written
+                rest = rest[written:]
         if content_hash is not None:
             content_hash.update(piece)
         if self.offset - self._writeback >= _WRITEBACK_BYTES:
@@ -161,7 +167,8 @@ class UploadFile:
 
     def keep(self) -> None:
         """Make what was appended durable. After an error nothing of it may be relied on: it is not tried again."""
-        os.fdatasync(self._descriptor)
+        with _naming(self.path):
+            os.fdatasync(self._descriptor)
         self._kept = self.offset
 
     def keep_with_name(self) -> None:
@@ -188,6 +195,16 @@ class UploadFile:
                 os.ftruncate(self._descriptor, self._kept)
         finally:
             os.close(self._descriptor)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """An error on a descriptor says which file it is about, as one on a path does."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def hash_piece(descriptor: int, content_hash: ContentHash, length: int) -> bool:
