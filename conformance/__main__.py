@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from conformance import lifecycle, official, plan
+from conformance import lifecycle, official, plan, signals
 from conformance.auth import Credentials
 from conformance.case import Failed
 from conformance.cases import ALL, GROUPS
@@ -95,7 +95,7 @@ class Options:
 @click.option("--insecure", is_flag=True, help="Accept any TLS certificate.")
 @click.option("--repository", default=_REPOSITORY, help="Repositories are made below this name; --read-only reads it.")
 @click.option("--quick", is_flag=True, help="Only the groups pull and push.")
-@click.option("--read-only", is_flag=True, help="Push nothing: pull and discovery of what --manifest names.")
+@click.option("--read-only", is_flag=True, help="Only pull, discovery of what --manifest names, and refusals.")
 @click.option("--manifest", metavar="DIGEST", help="For --read-only: a manifest that is there.")
 @click.option("--tag", multiple=True, help="For --read-only: a tag of that manifest; may be given several times.")
 @click.option("--blob", metavar="DIGEST", help="For --read-only: a blob that is there. [default: one of the manifest]")
@@ -116,12 +116,18 @@ def main(*, list_cases: bool, **values: Any) -> None:
     if options.read_only and not (options.url and options.manifest):
         _refuse("--read-only needs --url, and --manifest with the digest of a manifest that is there")
     cases = options.choice.select(has_daemon=options.url is None)
+    if not cases:
+        _refuse("no case fits these options together; see --list (the group read-only needs --read-only)")
     if list_cases:
         for case in cases:
             click.echo(f"{case.group:16} {case.id:40} {case.level.value:6} {case.endpoint:8} {case.title}")
         return
     try:
-        report = _run(options, cases)
+        with signals.raising():
+            report = _run(options, cases)
+    except signals.Stopped as stopped:
+        click.echo(f"\nconformance: stopped by {stopped}", err=True)
+        sys.exit(stopped.status)
     except (lifecycle.DaemonFailed, official.OfficialFailed) as error:
         click.echo(f"conformance: {error}", err=True)
         sys.exit(_EXIT_FAILED)
@@ -192,9 +198,12 @@ def _show(report: Report, options: Options) -> None:
             click.echo("\nAll exchanges: run again with --report DIR and open DIR/report.html")
         return
     options.report.mkdir(parents=True, exist_ok=True)
-    for name, render in (("junit.xml", junit.render), ("report.html", html.render), ("RESULTS.md", markdown.render)):
+    reports = {"junit.xml": junit.render, "report.html": html.render, "RESULTS.md": markdown.render}
+    if report.official:
+        reports["OFFICIAL.md"] = markdown.render_official
+    for name, render in reports.items():
         (options.report / name).write_text(render(report), "utf-8")
-    click.echo(f"\nReports: {options.report}/junit.xml, report.html, RESULTS.md")
+    click.echo(f"\nReports: {options.report}/{', '.join(reports)}")
 
 
 def _trace(exchange: Exchange) -> None:

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from conformance import signals
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -38,19 +40,30 @@ class Daemon:
         return f"http://{self._address}"
 
     def start(self) -> None:
-        """Returns when it listens, after a restart on the same port. Raises DaemonFailed."""
+        """Returns when it listens, after a restart on the same port. Raises DaemonFailed.
+
+        In a session of its own, it does not hear what a terminal tells the kit, which stops it itself.
+        """
         command = [sys.executable, "-m", "registry", "serve", "--data", str(self._data), "--listen", self._address]
         environment = {**os.environ, **self._settings, "CARGOHOLD_LOG__FORMAT": "json", "CARGOHOLD_LOG__LEVEL": "info"}
         before = len(self._listening())
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)  # noqa: S603 (ours)
+        try:
+            with self.log.open("ab") as log, signals.held():
+                self._process = subprocess.Popen(  # noqa: S603 (ours)
+                    command, stdout=log, stderr=log, env=environment, start_new_session=True
+                )
+            self._address = self._wait_for_address(self._process, before)
+        except BaseException:
+            self._kill()  # before it listens, it may not know yet how to stop
+            raise
+
+    def _wait_for_address(self, process: subprocess.Popen[bytes], starts_before: int) -> str:
         give_up = time.monotonic() + _START_SECONDS
-        while len(addresses := self._listening()) == before:
-            if self._process.poll() is not None or time.monotonic() > give_up:
-                self._kill()
+        while len(addresses := self._listening()) == starts_before:
+            if process.poll() is not None or time.monotonic() > give_up:
                 raise DaemonFailed(f"the daemon does not listen:\n{self.last_lines()}")
             time.sleep(_LOOK_SECONDS)
-        self._address = addresses[-1]
+        return addresses[-1]
 
     def stop(self) -> None:
         """SIGTERM, as a service manager does. Raises DaemonFailed."""
@@ -67,10 +80,10 @@ class Daemon:
             raise DaemonFailed(f"the daemon stopped with status {status}:\n{self.last_lines()}")
 
     def _kill(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
 
     def restart(self) -> None:
         self.stop()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from conformance import content, expect
 from conformance.case import Failed
-from conformance.cases import ALL, GROUPS, QUICK
+from conformance.cases import ALL, GROUPS, QUICK, read_only
 from conformance.content import Manifest
 from conformance.target import Sample, media_type_of
 
@@ -38,11 +38,17 @@ class Choice:
     def _wants(self, case: Case) -> bool:
         if self.quick and case.group not in QUICK:
             return False
-        if self.read_only and not (case.reads and case.group in _READ_ONLY_GROUPS):
+        if not self._fits(case):
             return False
         if not self.groups and not self.cases:
             return True
         return case.group in self.groups or case.id in self.cases
+
+    def _fits(self, case: Case) -> bool:
+        """Whether the registry is one that the case is for."""
+        if case.group == read_only.GROUP:
+            return self.read_only
+        return not self.read_only or (case.reads and case.group in _READ_ONLY_GROUPS)
 
 
 def read_sample(client: Client, repository: str, digest: str, tags: tuple[str, ...], blob_digest: str | None) -> Sample:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import contextmanager
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +15,8 @@ from registry import logs, upkeep
 from registry.commands import config_option, connected, data_option, failures_in_one_line, load
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from registry.transfer.client import Client
 
 _listen_option = click.option(
@@ -69,7 +73,7 @@ def _import(client: Client, path: Path, target: str | None) -> None:
         if layout.note:
             click.echo(f"{path}: {layout.note}")
         for image in layout.images:
-            Importer(client, layout, click.echo).push(image, targets_of(image, wanted))
+            Importer(client, layout, click.echo, _bar).push(image, targets_of(image, wanted))
 
 
 @main.command()
@@ -85,8 +89,18 @@ def export(file: Path | None, data: str | None, path: Path, reference: str) -> N
     with connected(file, data) as client:
         name, wanted = parse_reference(reference)
         with open_destination(path) as destination:
-            digest = Exporter(client, name, destination, click.echo).write(wanted)
+            digest = Exporter(client, name, destination, click.echo, _bar).write(wanted)
         click.echo(f"{path} holds {name}@{digest}")
+
+
+@contextmanager
+def _bar(label: str, size: int) -> Iterator[Callable[[int], None]]:
+    """How far a blob has come, for somebody at a terminal; standard output has its line once it is through."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with click.progressbar(length=size, label=label, file=sys.stderr) as bar:
+        yield bar.update
 
 
 @main.command()

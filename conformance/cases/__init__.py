@@ -18,6 +18,7 @@ from conformance.cases import (
     pull,
     push,
     ranges,
+    read_only,
     referrers,
     robustness,
     tags,
@@ -41,6 +42,7 @@ _MODULES: Final[tuple[ModuleType, ...]] = (
     ambiguity,
     concurrency,
     robustness,
+    read_only,
     errors,  # last, for two of them look at all answers before
 )
 

@@ -24,7 +24,7 @@ def render(report: Report) -> str:
     counts = ", ".join(f"{number} {status}" for status, number in count(report.outcomes).items()) or "no cases"
     groups = "".join(_group(name, outcomes) for name, outcomes in report.groups().items())
     switches = f"<p>Switches: {escape(', '.join(report.switches))}</p>" if report.switches else ""
-    official = "".join(f"<li>{escape(line)}</li>" for line in markdown.official_lines(report))
+    official = "".join(f"<li>Official suite, {escape(line)}</li>" for line in markdown.official_lines(report))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Conformance</title>'
         f"<style>{_STYLE}</style></head><body><h1>Conformance of {escape(report.registry)}</h1>"

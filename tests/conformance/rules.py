@@ -161,3 +161,29 @@ def path_has(text: str) -> Callable[[Request], bool]:
 
 def body_over(size: int) -> Callable[[Request], bool]:
     return lambda request: len(request.body) > size
+
+
+def keeps_what_it_refuses() -> Late:
+    """What was pushed is found, whatever the answer to the push was."""
+    known: set[str] = set()
+
+    def apply(request: Request, answer: Answer) -> None:
+        if request.method in {"POST", "PUT"}:
+            known.update(request.query.get("digest", ()))
+            known.update({request.path.rpartition("/")[2]} if "/manifests/" in request.path else ())
+        elif request.method in {"GET", "HEAD"} and request.path.rpartition("/")[2] in known:
+            answer.status = 200
+
+    return apply
+
+
+def loses_all_with_a_write() -> Early:
+    """After any write no manifest is found any more."""
+    written: list[Request] = []
+
+    def apply(request: Request) -> Answer | None:
+        if request.method not in {"GET", "HEAD"}:
+            written.append(request)
+        return Answer(404) if written and request.is_kind("GET HEAD", "manifest") else None
+
+    return apply

@@ -49,9 +49,10 @@ def test_both_profiles_are_run_and_summed_up(tmp_path: Path) -> None:
         assert f"OCI_VERSION={profile}\n" in environment
         assert "OCI_TLS=disabled\n" in environment
         assert ("OCI_DATA_SPARSE=true\n" in environment) == (profile == "dev")
-    results = (tmp_path / "report/RESULTS.md").read_text()
-    assert "official suite, stable: 2 passed, 0 failed, 0 error, 1 skipped (2 disabled by the suite itself)" in results
+    results = (tmp_path / "report/OFFICIAL.md").read_text()
+    assert "* stable: 2 passed, 0 failed, 0 error, 1 skipped (2 disabled by the suite itself)" in results
     assert "switches: OCI_DATA_SPARSE=true, push.allow_missing = true" in results
+    assert "stable" not in (tmp_path / "report/RESULTS.md").read_text()
 
 
 @pytest.mark.parametrize("status", ["failure", "error", "something new"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -16,9 +14,11 @@ from conformance.outcome import Report, Status, readable_body
 from conformance.report import html, junit, markdown
 from conformance.run import Connection, run_case
 from conformance.target import Shared
+from tests.conformance.processes import processes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from conformance.outcome import Outcome
     from conformance.target import Target
@@ -89,13 +89,13 @@ def test_the_daemon_is_gone_afterwards() -> None:
         with lifecycle.running() as daemon:
             folders.append(daemon.log.parent)
             daemon.restart()
-            assert _daemons_of(folders[0])
+            assert processes_of(folders[0])
             raise RuntimeError("in the middle")
 
     with pytest.raises(RuntimeError, match="in the middle"):
         run()
     assert not folders[0].exists()
-    assert _daemons_of(folders[0]) == []
+    assert processes_of(folders[0]) == []
 
 
 def test_a_daemon_that_does_not_start_says_why() -> None:
@@ -109,15 +109,3 @@ def test_what_the_daemon_calls_a_fault_is_found(tmp_path: Path) -> None:
     daemon.log.write_text('{"level": "info", "event": "request"}\n{"event": "fault", "level": "error"}\n')
     assert daemon.faults() == ['{"event": "fault", "level": "error"}']
     assert Report("a registry", (), (), faults=tuple(daemon.faults())).has_failed
-
-
-def _daemons_of(folder: Path) -> list[int]:
-    """Processes that have the folder in their command line."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if os.fsencode(folder) in (process / "cmdline").read_bytes():
-                found.append(int(process.name))
-        except OSError:
-            continue
-    return found
