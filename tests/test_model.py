@@ -1,293 +1,104 @@
-"""Any sequence of requests, restarts and kills: the registry answers what a model made of dictionaries predicts.
+"""Any sequence of requests, restarts, kills, collections and restorations: a model made of dictionaries predicts all.
 
 The number of sequences is CARGOHOLD_MODEL_EXAMPLES; 2,000 is the heavy form.
 """
 
 from __future__ import annotations
 
+import copy
 import os
-import shutil
 import subprocess
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    Bundle,
-    MultipleResults,
-    RuleBasedStateMachine,
-    consumes,
-    initialize,
-    invariant,
-    multiple,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
-from registry.oci.media_types import DOCKER_IMAGE, OCI_IMAGE, OCI_INDEX
-from tests.tools.content import digest_of
-from tests.tools.model import About, Blob, Manifest, Model, image, index, other
-from tests.tools.portal import OpenRegistry, broken, check, chunked, content_range, refused
-
-if TYPE_CHECKING:
-    from tests.tools.asgi import Reply
+from registry.service.policy import GarbagePolicy, Policy
+from tests.tools.machine import ProtocolMachine
+from tests.tools.model import GRACE_MS, HORIZON_MS, LEASE_MS, Model
 
 EXAMPLES = int(os.environ.pop("CARGOHOLD_MODEL_EXAMPLES", "200"))
-STEPS_BETWEEN_LOOKS = 13
-
-ALGORITHMS = ("sha256", "sha512")
-REPOSITORIES = ("library/app", "a/manifests", "b")
-SOURCES = (*REPOSITORIES, "no/such", "NOT/VALID")
-TAGS = ("v1", "V2", "latest")
-CONTENTS = (b"", b"config", b"layer " * 50)
-PARTS = ((0, None), (4, None), (6, None), (0, 0), (1, 4), (0, 9), (4, 2), (6, 9), (None, 0), (None, 4), (None, 9))
-"""First and last byte; all cases of them are there for the six bytes of "config"."""
-MISSING = digest_of(b"what nobody pushes")
-TYPES = ("application/vnd.example.signature", "application/vnd.example.sbom+json")
-
-Upload = tuple[str, str]  # repository and id
-
-names = st.sampled_from(REPOSITORIES)
-algorithms = st.sampled_from(ALGORITHMS)
-chunks = st.sampled_from((b"x", b"yz", b"chunk " * 30))
-mostly = st.sampled_from((True, True, True, False))
-reading = st.sampled_from(("GET", "HEAD"))
-page_sizes = st.none() | st.integers(0, 3)
-
-blobs: Bundle[Blob] = Bundle("blobs")
-manifests: Bundle[Manifest] = Bundle("manifests")
-uploads: Bundle[Upload] = Bundle("uploads")
-
-digests = st.builds(Manifest.digest, manifests, algorithms)
-subjects = digests | st.just(MISSING)
-references = st.sampled_from(TAGS) | digests
-abouts = st.builds(
-    About,
-    st.none() | subjects,
-    st.none() | st.sampled_from(TYPES),
-    st.sampled_from(({}, {"org.example.note": "ä"})),
-)
-layer_lists = st.lists(blobs, max_size=2)
-images = st.builds(
-    image, st.sampled_from((OCI_IMAGE, DOCKER_IMAGE)), blobs, layer_lists, st.lists(blobs, max_size=1), abouts
-)
-indexes = st.builds(index, st.lists(manifests | blobs, max_size=2), algorithms, abouts)
-others = st.builds(other, layer_lists, abouts)
+STEPS = 50
 
 
-def target(upload: Upload) -> str:
-    return f"/v2/{upload[0]}/blobs/uploads/{upload[1]}"
+class Machine(ProtocolMachine):
+    policy = Policy(
+        garbage=GarbagePolicy(
+            grace_seconds=GRACE_MS / 1000, lease_seconds=LEASE_MS / 1000, horizon_seconds=HORIZON_MS / 1000
+        )
+    )
 
-
-class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="cargohold-model-"))
-        self.data = self.folder / "0"
-        self.registry = OpenRegistry(self.data)
-        self.model = Model()
-        self.steps = 0
-        self.ended: list[Upload] = []
-
-    def teardown(self) -> None:
-        self.registry.close()
-        shutil.rmtree(self.folder)
-
-    @initialize(target=blobs)
-    def know_blobs(self) -> MultipleResults[Blob]:
-        return multiple(*(Blob(each, digest_of(each, algorithm)) for each in CONTENTS for algorithm in ALGORITHMS))
-
-    @initialize(target=manifests)
-    def know_manifest(self) -> Manifest:
-        return index([], "sha256", About())
-
-    @rule(name=names, blob=blobs, honest=mostly, streamed=st.booleans())
-    def push(self, name: str, blob: Blob, honest: bool, streamed: bool) -> None:
-        content = blob.content if honest else blob.content + b"!"
-        body = chunked(content) if streamed else content
-        reply = self.registry.request("POST", f"/v2/{name}/blobs/uploads/?digest={blob.digest}", body)
-        check(reply, self.model.push(name, content, blob.digest))
-
-    @rule(name=names, blob=blobs, method=reading, is_cached=st.booleans())
-    def read_blob(self, name: str, blob: Blob, method: str, is_cached: bool) -> None:
-        expected = self.model.read_blob(name, blob.digest)
-        self.registry.check_read(method, f"/v2/{name}/blobs/{blob.digest}", expected, is_cached=is_cached)
-
-    @rule(name=names, blob=blobs, complete=mostly, part=st.sampled_from(PARTS))
-    def read_part(self, name: str, blob: Blob, complete: bool, part: tuple[int | None, int | None]) -> None:
-        if complete:
-            self.push(name, blob, honest=True, streamed=False)
-        header = "bytes={}-{}".format(*("" if position is None else position for position in part))
-        reply = self.registry.request("GET", f"/v2/{name}/blobs/{blob.digest}", headers={"Range": header})
-        check(reply, self.model.read_part(name, blob.digest, *part))
-
-    @rule(target=uploads, name=names, blob=blobs, regretted=st.booleans())
-    def delete_blob(self, name: str, blob: Blob, regretted: bool) -> Upload | MultipleResults[Upload]:
-        reply = self.registry.request("DELETE", f"/v2/{name}/blobs/{blob.digest}")
-        check(reply, self.model.delete_blob(name, blob.digest))
-        return self.mount(name, blob, source=None) if regretted else multiple()
-
-    @rule(target=uploads, name=names, blob=blobs, source=st.none() | st.sampled_from(SOURCES))
-    def mount(self, name: str, blob: Blob, source: str | None) -> Upload | MultipleResults[Upload]:
-        query = {"mount": blob.digest} if source is None else {"mount": blob.digest, "from": source}
-        reply = self.registry.request("POST", f"/v2/{name}/blobs/uploads/?{urlencode(query)}")
-        expected = self.model.mount(name, blob.digest, source)
-        if expected is None:
-            return self.began(name, reply)
-        check(reply, expected)
-        return multiple()
-
-    @rule(target=uploads, name=names, algorithm=st.none() | algorithms)
-    def begin(self, name: str, algorithm: str | None) -> Upload:
-        query = "" if algorithm is None else f"?digest-algorithm={algorithm}"
-        return self.began(name, self.registry.request("POST", f"/v2/{name}/blobs/uploads/{query}"))
-
-    @rule(upload=uploads, chunk=chunks, shift=st.sampled_from((None, 0, 0, 0, 1, -1)), streamed=st.booleans())
-    def append(self, upload: Upload, chunk: bytes, shift: int | None, streamed: bool) -> None:
-        start = self.start(upload, shift)
-        body = chunked(chunk) if streamed else chunk
-        reply = self.registry.request("PATCH", target(upload), body, content_range(start, len(chunk)))
-        check(reply, self.model.append(*upload, chunk, start))
-
-    @rule(target=uploads, upload=consumes(uploads), chunk=st.just(b"") | chunks, shift=st.sampled_from((None, 0, 1)),
-          algorithm=algorithms, honest=mostly)  # fmt: skip
-    def finish(
-        self, upload: Upload, chunk: bytes, shift: int | None, algorithm: str, honest: bool
-    ) -> Upload | MultipleResults[Upload]:
-        start = self.start(upload, shift) if chunk else None
-        digest = digest_of(self.model.uploads[upload[1]].content + chunk, algorithm) if honest else MISSING
-        reply = self.registry.request(
-            "PUT", f"{target(upload)}?digest={digest}", chunk, content_range(start, len(chunk))
-        )
-        check(reply, self.model.finish(*upload, chunk, start, digest))
-        return self.unless_ended(upload)
-
-    @rule(target=uploads, upload=consumes(uploads), blob=blobs)
-    def finish_at_once(self, upload: Upload, blob: Blob) -> Upload | MultipleResults[Upload]:
-        reply = self.registry.request("PUT", f"{target(upload)}?digest={blob.digest}", blob.content)
-        check(reply, self.model.finish(*upload, blob.content, None, blob.digest))
-        return self.unless_ended(upload)
-
-    @rule(upload=uploads, method=st.sampled_from(("PATCH", "PUT")), chunk=chunks, surplus=st.sampled_from((-1, 1)))
-    def send_wrong_size(self, upload: Upload, method: str, chunk: bytes, surplus: int) -> None:
-        """A body that is longer or shorter than Content-Range says: none of it counts."""
-        header = content_range(self.start(upload, 0), len(chunk) + 1 - surplus)
-        reply = self.registry.request(method, f"{target(upload)}?digest={MISSING}", chunked(chunk + b"z"), header)
-        check(reply, refused(400, "SIZE_INVALID"))
-
-    @rule(upload=uploads, method=st.sampled_from(("PATCH", "PUT")), chunk=chunks)
-    def break_off(self, upload: Upload, method: str, chunk: bytes) -> None:
-        """The client goes away in the middle: what it had sent counts in a PATCH, not in a PUT."""
-        self.registry.request(method, f"{target(upload)}?digest={MISSING}", broken(chunk))
-        if method == "PATCH":
-            self.model.append(*upload, chunk, None)
-
-    @rule(upload=uploads, name=names)
-    def ask_status(self, upload: Upload, name: str) -> None:
-        """Of its own repository, or of another one, which does not know it."""
-        check(self.registry.request("GET", target((name, upload[1]))), self.model.status(name, upload[1]))
-
-    @rule(upload=consumes(uploads))
-    def cancel(self, upload: Upload) -> None:
-        check(self.registry.request("DELETE", target(upload)), self.model.cancel(*upload))
-        self.unless_ended(upload)
-
-    @precondition(lambda self: self.ended)
-    @rule(method=st.sampled_from(("GET", "PATCH", "PUT", "DELETE")), chunk=chunks)
-    def use_ended(self, method: str, chunk: bytes) -> None:
-        reply = self.registry.request(method, f"{target(self.ended[-1])}?digest={digest_of(chunk)}", chunk)
-        check(reply, refused(404, "BLOB_UPLOAD_UNKNOWN"))
-
-    @rule(target=manifests, name=names, manifest=images | images | indexes | others, complete=mostly,
-          algorithm=algorithms, tags=st.lists(st.sampled_from(TAGS), max_size=3))  # fmt: skip
-    def push_manifest(self, name: str, manifest: Manifest, complete: bool, algorithm: str, tags: list[str]) -> Manifest:
-        """By digest, with any number of tags, and mostly after what it refers to."""
-        for part in manifest.parts if complete else ():
-            if isinstance(part, Blob):
-                self.push(name, part, honest=True, streamed=False)
-            else:
-                self.put_manifest(name, part, part.digest(algorithm), [])
-        self.put_manifest(name, manifest, manifest.digest(algorithm), tags)
-        return manifest
-
-    @rule(name=names, manifest=manifests, reference=references, tags=st.just([]) | st.just(["v1"]))
-    def put_manifest(self, name: str, manifest: Manifest, reference: str, tags: list[str]) -> None:
-        """By tag, by its digest, or by that of another manifest."""
-        query = urlencode([("tag", tag) for tag in tags])
-        headers = {"Content-Type": f"{manifest.media_type}; charset=utf-8"}
-        reply = self.registry.request("PUT", f"/v2/{name}/manifests/{reference}?{query}", manifest.body, headers)
-        check(reply, self.model.push_manifest(name, reference, tags, manifest))
-
-    @rule(name=names, reference=references, method=reading, is_cached=st.booleans())
-    def read_manifest(self, name: str, reference: str, method: str, is_cached: bool) -> None:
-        expected = self.model.read_manifest(name, reference)
-        self.registry.check_read(method, f"/v2/{name}/manifests/{reference}", expected, is_cached=is_cached)
-
-    @rule(name=names, reference=references)
-    def delete_manifest(self, name: str, reference: str) -> None:
-        reply = self.registry.request("DELETE", f"/v2/{name}/manifests/{reference}")
-        check(reply, self.model.delete_manifest(name, reference))
-
-    @rule(name=names, size=page_sizes, last=st.none() | st.sampled_from(("A", "latest", "v1")))
-    def list_tags(self, name: str, size: int | None, last: str | None) -> None:
-        expected = self.model.list_tags(name)
-        if expected.document is None:
-            check(self.registry.request("GET", f"/v2/{name}/tags/list"), expected)
-        else:
-            self.registry.check_names(f"/v2/{name}/tags/list", expected.document["tags"], size, last)
-
-    @rule(size=page_sizes, last=st.none() | st.sampled_from(("a", "b", "library/app")))
-    def list_repositories(self, size: int | None, last: str | None) -> None:
-        self.registry.check_names("/v2/_catalog", sorted(self.model.repositories), size, last)
-
-    @rule(name=names, subject=subjects, artifact_type=st.none() | st.sampled_from(TYPES), size=st.integers(1, 3))
-    def list_referrers(self, name: str, subject: str, artifact_type: str | None, size: int) -> None:
-        query = {"n": size} if artifact_type is None else {"n": size, "artifactType": artifact_type}
-        replies = self.registry.pages(f"/v2/{name}/referrers/{subject}?{urlencode(query)}")
-        for reply in replies:
-            assert (reply.status, reply.headers["content-type"]) == (200, OCI_INDEX)
-            assert reply.headers.get("oci-filters-applied") == (artifact_type and "artifactType")
-        found = [descriptor for reply in replies for descriptor in reply.json()["manifests"]]
-        assert found == self.model.referrers(name, subject, artifact_type)
+        self.snapshot: Model | None = None
 
     @rule(kill=st.booleans())
     def restart(self, kill: bool) -> None:
         """Close and open again; or, as after a kill, open a copy of the files of a registry that was not closed."""
         if kill:
-            copy = self.data.with_name(f"{self.data.name}+")
-            subprocess.run(["cp", "-a", self.data, copy], check=True)
-            self.data = copy
+            self.take_files_along()
+        else:
+            self.snapshot = copy.deepcopy(self.model)  # the one of the stop
         self.registry.close()
-        self.registry = OpenRegistry(self.data)
+        self.registry = self.open()
         self.registry.check_all(self.model.visible())
 
-    @invariant()
-    def look_now_and_then(self) -> None:
-        self.steps += 1
-        if self.steps % STEPS_BETWEEN_LOOKS == 0:
-            self.registry.check_all(self.model.visible())
+    def take_files_along(self) -> None:
+        """Go on with a copy of the files as they are now: what a kill leaves."""
+        later = self.data.with_name(f"{self.data.name}+")
+        subprocess.run(["cp", "-a", self.data, later], check=True)
+        self.data = later
 
-    def began(self, name: str, reply: Reply) -> Upload:
-        """The upload that an answer speaks of."""
-        upload_id = reply.headers["docker-upload-uuid"]
-        check(reply, self.model.begin(name, upload_id))
-        return name, upload_id
+    @rule(milliseconds=st.sampled_from((1, LEASE_MS // 2, LEASE_MS, GRACE_MS, HORIZON_MS)))
+    def let_time_pass(self, milliseconds: int) -> None:
+        """On the daemon's clock, which a write saves."""
+        self.elapsed_ms += milliseconds
+        self.model.now += milliseconds
+        assert self.registry.request("GET", "/ready?push").status == 200
 
-    def start(self, upload: Upload, shift: int | None) -> int | None:
-        """Where a chunk begins, so far from where it should; None where the client does not say."""
-        return None if shift is None else max(len(self.model.uploads[upload[1]].content) + shift, 0)
+    @rule(now=st.booleans())
+    def collect_garbage(self, now: bool) -> None:
+        """A run does what the dry run said, and what the model does."""
+        garbage = self.registry.service.garbage
+        predicted = self.registry.call(lambda: garbage.dry_run(now=now))
+        totals = self.registry.call(lambda: garbage.run(now=now, walk=True))
+        assert totals == predicted
+        assert (totals.links, totals.condemned_blobs) == self.model.collect(now=now)
 
-    def unless_ended(self, upload: Upload) -> Upload | MultipleResults[Upload]:
-        """The upload, for the next rule that uses it."""
-        if upload[1] in self.model.uploads:
-            return upload
-        self.ended.append(upload)
-        return multiple()
+    @rule()
+    def check_the_store(self) -> None:
+        step = self.registry.call(lambda: self.registry.service.check.step("rows", "", seconds=9, full=False))
+        files = self.registry.call(lambda: self.registry.service.check.step("contents", "", seconds=9, full=True))
+        assert step.findings + files.findings == []
+
+    @rule()
+    def take_snapshot(self) -> None:
+        assert self.registry.call(self.registry.service.backup.take_if_changed)
+        self.snapshot = copy.deepcopy(self.model)
+
+    @precondition(lambda self: self.snapshot is not None and self.model.now - self.snapshot.now < HORIZON_MS)
+    @rule()
+    def restore_snapshot(self) -> None:
+        """Copy the snapshot back after a kill, with what belongs to the other database left beside it.
+
+        All is as it was then, but the open uploads are gone; nothing is missing, for the horizon has not passed.
+        """
+        assert self.snapshot is not None
+        kept = (self.data / "backup/registry.db").read_bytes()
+        self.take_files_along()
+        self.registry.close()
+        (self.data / "registry.db").write_bytes(kept)
+        self.registry = self.open()
+        assert "cargohold recover" in self.registry.request("GET", "/ready?verbose").body.decode()
+        losses = self.registry.call(self.registry.service.restoration.recover)
+        assert (losses.blobs, losses.tags) == ([], [])
+        self.model = copy.deepcopy(self.snapshot)
+        self.ended += [(upload.repository, upload_id) for upload_id, upload in self.model.uploads.items()]
+        self.model.uploads = {}
+        self.registry.check_all(self.model.visible())
 
 
 def test_the_registry_behaves_like_its_model() -> None:
-    run_state_machine_as_test(Machine, settings=settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None))
+    run_state_machine_as_test(
+        Machine, settings=settings(max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None)
+    )

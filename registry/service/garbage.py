@@ -91,7 +91,7 @@ class Garbage:
         """
         async with self._running:
             started = trio.current_time()
-            await self._registry.uploads.expire(self._registry.policy.upload_idle_seconds)
+            await self._registry.expiry.expire(self._registry.policy.upload_idle_seconds)
             plan = await self._plan(now=now)
             totals = await self._execute(plan, grace_ms=self._rules(now=now).grace)
             totals = replace(totals, orphans=await self._sweep_orphans(walk=walk))
@@ -215,7 +215,7 @@ class Garbage:
         registry = self._registry
         digest = orphans.digest_of(path)
         if digest is None:
-            return await registry.uploads.remove_orphan(path)
+            return await registry.expiry.remove_orphan(path)
         async with registry.digest_locks.hold(digest):
             with trio.CancelScope(shield=True):
                 is_orphan = await registry.database.write(orphans.forget, path)

@@ -118,7 +118,8 @@ async def push(
         _check(tx, name, reference, condition)
         _push(tx, name, digest, tags_to_point, manifest, principal.name, allow_missing=registry.policy.allow_missing)
 
-    registry.space.require_for_rows()
+    if registry.database.read_now(manifests.find, name, digest) is None:  # to move a tag needs next to nothing
+        registry.space.require_for_rows()
     await registry.database.write(push_if_met)
     return Pushed(digest, manifest.subject)
 

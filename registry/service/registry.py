@@ -10,6 +10,7 @@ import trio
 from registry.service.backup import Backup
 from registry.service.check import Check
 from registry.service.damage import Damage
+from registry.service.expiry import Expiry
 from registry.service.garbage import Garbage
 from registry.service.health import Health
 from registry.service.locks import KeyedLocks
@@ -46,6 +47,7 @@ class Registry:
         self.parsing = trio.Lock()
         """Held while a large manifest is parsed: several at once would keep the event loop from running."""
         self.uploads = Uploads(self)
+        self.expiry = Expiry(self)
         self.space = Space(self)
         self.damage = Damage(self)
         self.garbage = Garbage(self)
@@ -61,7 +63,7 @@ class Registry:
         return (
             self.space.watch,
             self.health.watch,
-            self.uploads.watch,
+            self.expiry.watch,
             self.garbage.watch,
             self.scrub.watch,
             self.backup.watch,
@@ -90,6 +92,7 @@ async def open_registry(
             async with trio.open_nursery() as background:
                 background.start_soon(registry.database.run)
                 await registry.restoration.begin()
+                await registry.expiry.drop_lost()
                 await registry.space.look()
                 for watch in registry.watches():
                     background.start_soon(watch)

@@ -70,13 +70,17 @@ class Restoration:
             log.error("the database is older than the blob folder, or another one's: nothing is swept until recovered")
 
     async def _begin(self) -> None:
-        """The id is announced in the folder first, so that a crash between the two writes is no restoration."""
+        """The id is announced in the folder first, so that a crash between the two writes is no restoration.
+
+        Where it is one, nothing is announced: until the database knows that it was restored, the two disagree.
+        """
         registry = self._registry
         found, known = registry.database.read_now(mark.state), await registry.hops(mark.read, self._blobs)
         restored = mark.is_restored(known, found, is_snapshot=self._is_snapshot)
         self._start_id = secrets.token_hex(16)
-        commits = found.commits if known is None or restored else known.commits
-        await registry.hops(mark.write, self._blobs, Mark(found.start_id, commits, next_id=self._start_id))
+        if not restored:
+            commits = found.commits if known is None else known.commits
+            await registry.hops(mark.write, self._blobs, Mark(found.start_id, commits, next_id=self._start_id))
         await registry.database.write(mark.begin, self._start_id, restored=restored)
         self.is_open = restored or found.restored_ms is not None
         await self.raise_mark()
@@ -84,14 +88,14 @@ class Restoration:
     async def end(self) -> None:
         """At a clean stop the mark is raised to the last commit: the snapshot that is made then is no older."""
         try:
-            await self.raise_mark()
+            await self.raise_mark(is_final=True)
         except (OSError, sqlite3.Error) as error:
             log.warning("the mark in the blob folder is not raised", error=str(error))
 
-    async def raise_mark(self) -> None:
+    async def raise_mark(self, *, is_final: bool = False) -> None:
         """Make durable that files may be gone which older states of the database know."""
         commits = self._registry.database.read_now(mark.state).commits
-        await self._registry.hops(mark.write, self._blobs, Mark(self._start_id, commits))
+        await self._registry.hops(mark.write, self._blobs, Mark(self._start_id, commits, is_final=is_final))
 
     async def require_folder(self) -> None:
         """Raises OSError unless the blob folder is still the one of this start, and not, say, an empty mount point."""

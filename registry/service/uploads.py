@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import secrets
-import sqlite3
 import uuid
-from collections import OrderedDict
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import structlog
 import trio
 
 from registry.oci.digests import CANONICAL, ContentHash, Digest
 from registry.oci.errors import BlobUploadUnknown, DigestInvalid, SizeInvalid, TooManyRequests, UploadBusy
 from registry.oci.upload import Upload
-from registry.store import blobs, orphans, uploads
+from registry.service.hashes import RunningHashes
+from registry.store import blobs, uploads
 from registry.store.files import UploadGone
-from registry.store.space import StorageFull
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterator
@@ -35,14 +32,6 @@ _PIECE_BYTES = 1024 * 1024
 
 _REHASH_BYTES = 64 * 1024 * 1024
 """How much is hashed in one hop when a file has to be read again."""
-
-_HASHES = 4096
-"""Sessions whose running hash is kept in memory; the file of any other one is read again when it is closed."""
-
-_EXPIRY_SECONDS = 60
-"""How often idle sessions are looked for."""
-
-log = structlog.get_logger()
 
 
 class BodyInterrupted(Exception):
@@ -72,7 +61,7 @@ class Uploads:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._writers: dict[str, _Writer] = {}
-        self._hashes: OrderedDict[str, ContentHash] = OrderedDict()
+        self._hashes = RunningHashes()
 
     async def begin(self, name: RepositoryName, principal: Principal, algorithm: str = CANONICAL) -> Upload:
         """Open a session; it lasts until it is closed, cancelled, or idle for too long."""
@@ -94,10 +83,10 @@ class Uploads:
         Cancelled, or left by its sender, it keeps what had arrived. Raises BlobUploadUnknown, UploadBusy,
         UploadOffsetInvalid, SizeInvalid.
         """
-        with self._writing(upload_id):
+        with self.writing(upload_id):
             upload = self.find(name, principal, upload_id)
             length = upload.expect(chunk.content_range, chunk.content_length)
-            content_hash = self._hash_of(upload, upload.algorithm)
+            content_hash = self._hashes.take(upload, upload.algorithm)
             async with self._open(upload, length) as file:
                 try:
                     await self._receive(file, chunk, length, content_hash)
@@ -113,21 +102,23 @@ class Uploads:
 
         Until then the session stays as it was: the chunk's bytes don't count. Raises as ``append``, and DigestInvalid.
         """
-        with self._writing(upload_id):
+        with self.writing(upload_id):
             upload = self.find(name, principal, upload_id)
             length = upload.expect(chunk.content_range, chunk.content_length)
-            content_hash = self._hash_of(upload, digest.algorithm)
+            if await self._is_published(upload, digest):
+                return
+            content_hash = self._hashes.take(upload, digest.algorithm)
             if content_hash is not None:
-                self._remember(upload_id, content_hash.copy())
+                self._hashes.keep(upload_id, content_hash.copy())
             async with self._open(upload, length) as file:
                 await self._receive(file, chunk, length, content_hash)
                 await self._publish(upload, file, content_hash, digest)
-            self._hashes.pop(upload_id, None)
+            self._hashes.forget(upload_id)
 
     async def push(self, name: RepositoryName, chunk: Chunk, digest: Digest) -> None:
         """Push a blob in one request, without a session. Raises DigestInvalid, SizeInvalid."""
         upload = Upload(_new_id(), name, digest.algorithm, offset=0)
-        with self._writing(upload.id):
+        with self.writing(upload.id):
             try:
                 async with self._open(upload, chunk.content_length) as file:
                     content_hash = ContentHash(digest.algorithm)
@@ -145,45 +136,19 @@ class Uploads:
         if writer is not None:
             writer.scope.cancel()
             await writer.released.wait()
-        with self._writing(upload_id):
+        with self.writing(upload_id):
             self.find(name, principal, upload_id)
             with trio.CancelScope(shield=True):
                 await self._registry.database.write(uploads.remove, upload_id)
                 await self._registry.hops(self._registry.files.remove_upload, upload_id)
-            self._hashes.pop(upload_id, None)
-
-    async def watch(self) -> None:
-        """Remove idle sessions now and then. A disk that is full or fails is no reason to end: pulls go on."""
-        while True:
-            try:
-                await self.expire(self._registry.policy.upload_idle_seconds)
-            except (OSError, sqlite3.Error, StorageFull) as error:
-                log.warning("idle uploads stay until the next try", error=str(error), seconds=_EXPIRY_SECONDS)
-            await trio.sleep(_EXPIRY_SECONDS)
-
-    async def expire(self, idle_seconds: float) -> None:
-        """Remove the sessions that were idle for so long."""
-        database, files = self._registry.database, self._registry.files
-        for upload_id in await database.read(uploads.list_idle, idle_seconds=idle_seconds):
-            with suppress(UploadBusy, BlobUploadUnknown), self._writing(upload_id):
-                if await database.write(uploads.remove_idle, upload_id, idle_seconds=idle_seconds):
-                    await self._registry.hops(files.remove_upload, upload_id)
+            self._hashes.forget(upload_id)
 
     def is_idle(self, upload_id: str) -> bool:
         """Whether no request writes to the upload just now."""
         return upload_id not in self._writers
 
-    async def remove_orphan(self, path: str) -> bool:
-        """Remove a file (``uploads/<id>``) unless a session or a request that runs just now needs it."""
-        upload_id = path.rpartition("/")[2]
-        with suppress(UploadBusy, BlobUploadUnknown), self._writing(upload_id):
-            if await self._registry.database.write(orphans.forget, path):
-                await self._registry.hops(self._registry.files.remove_upload, upload_id)
-                return True
-        return False
-
     @contextmanager
-    def _writing(self, upload_id: str) -> Iterator[None]:
+    def writing(self, upload_id: str) -> Iterator[None]:
         """Be the only writer of an upload. Raises UploadBusy, and BlobUploadUnknown once ``cancel`` ended it."""
         if upload_id in self._writers:
             raise UploadBusy
@@ -247,7 +212,7 @@ class Uploads:
             await self._registry.hops(file.keep_with_name)
             await self._registry.database.write(uploads.set_offset, upload.id, file.offset)
         if content_hash is not None:
-            self._remember(upload.id, content_hash)
+            self._hashes.keep(upload.id, content_hash)
         return replace(upload, offset=file.offset)
 
     async def _publish(
@@ -269,17 +234,27 @@ class Uploads:
                 lease_ms = self._registry.policy.garbage.lease_ms
                 await self._registry.database.write(_record, upload, digest, file.offset, lease_ms=lease_ms)
 
-    def _hash_of(self, upload: Upload, algorithm: str) -> ContentHash | None:
-        """The hash of the bytes acknowledged so far; None where they would have to be read again."""
-        if upload.offset == 0:
-            return ContentHash(algorithm)
-        known = self._hashes.pop(upload.id, None)
-        return known if known is not None and (known.size, known.algorithm) == (upload.offset, algorithm) else None
+    async def _is_published(self, upload: Upload, digest: Digest) -> bool:
+        """After an attempt that failed between rename and COMMIT: whether all that was missing has been done now.
 
-    def _remember(self, upload_id: str, content_hash: ContentHash) -> None:
-        self._hashes[upload_id] = content_hash
-        if len(self._hashes) > _HASHES:
-            self._hashes.popitem(last=False)
+        Where nobody relies on the file under its digest it is taken back, and the upload is closed as usual.
+        """
+        registry = self._registry
+        if upload.offset == 0 or await registry.hops(registry.files.size_of_upload, upload.id) is not None:
+            return False
+        with trio.CancelScope(shield=True):
+            async with registry.digest_locks.hold(digest):
+                row = registry.database.read_now(blobs.find_file, digest)
+                if row is None:
+                    await registry.hops(registry.files.take_back, digest, upload.id)
+                    self._hashes.forget(upload.id)
+                    return False
+                size, is_damaged = row
+                if is_damaged or size < upload.offset:
+                    return False
+                lease_ms = registry.policy.garbage.lease_ms
+                await registry.database.write(_record, upload, digest, size, lease_ms=lease_ms)
+        return True
 
 
 def _record(tx: WriteTx, upload: Upload, digest: Digest, size: int, *, lease_ms: int) -> None:

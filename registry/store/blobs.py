@@ -73,6 +73,12 @@ def mount(tx: WriteTx, name: RepositoryName, digest: Digest, source: RepositoryN
     return True
 
 
+def find_file(tx: ReadTx, digest: Digest) -> tuple[int, bool] | None:
+    """The size of the file that the registry relies on, and whether it is known to be damaged."""
+    row = tx.execute("SELECT size, damage IS NOT NULL FROM blob WHERE digest = ?", str(digest)).fetchone()
+    return None if row is None else (row[0], bool(row[1]))
+
+
 def referring_manifests(tx: ReadTx, name: RepositoryName, digest: Digest, *, limit: int) -> list[Digest]:
     """Manifests of the repository that refer to the digest, at most ``limit`` of them."""
     rows = tx.execute(

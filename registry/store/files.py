@@ -7,7 +7,7 @@ Every function here blocks; the service calls them by a hop. The order in which 
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from registry.oci.digests import ALGORITHMS, ContentHash, Digest
 from registry.store import folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _WRITEBACK_BYTES = 8 * 1024 * 1024
@@ -93,6 +93,11 @@ class Files:
         os.rename(file.path, target)
         folder.sync(target.parent)
 
+    def take_back(self, digest: Digest, upload_id: str) -> None:
+        """Undo the rename of ``publish``, where the file is there."""
+        with suppress(FileNotFoundError):
+            os.rename(self._blob_path(digest), self._uploads / upload_id)
+
     def remove_upload(self, upload_id: str) -> None:
         (self._uploads / upload_id).unlink(missing_ok=True)
 
@@ -109,6 +114,10 @@ class Files:
             return self._blob_path(digest).stat().st_size
         except FileNotFoundError:
             return None
+
+    def without_file(self, upload_ids: Iterable[str]) -> list[str]:
+        """Those of the uploads that have no file."""
+        return [upload_id for upload_id in upload_ids if not (self._uploads / upload_id).exists()]
 
     def size_of_upload(self, upload_id: str) -> int | None:
         """Likewise for the file of an upload."""

@@ -24,11 +24,12 @@ _SECTOR_BYTES = 512
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """``next_id`` is set while a start is about to write it into the database."""
+    """``next_id`` is set while a start is about to write it into the database, ``is_final`` by a clean stop."""
 
     start_id: str | None
     commits: int
     next_id: str | None = None
+    is_final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,15 @@ def is_restored(mark: Mark | None, found: State, *, is_snapshot: bool) -> bool:
 
     A snapshot that was copied back is older than what it replaced, unless it was made at the stop.
     """
-    if mark is None or found.start_id is None:
-        return (mark is None) != (found.start_id is None)
+    if mark is None:
+        return found.start_id is not None
+    if found.start_id is None:  # the first start, perhaps the second attempt at it
+        return mark.start_id is not None
     if found.start_id not in {mark.start_id, mark.next_id}:
         return True
-    return found.commits != mark.commits if is_snapshot else found.commits < mark.commits
+    if is_snapshot and not mark.is_final:
+        return True
+    return found.commits < mark.commits
 
 
 def begin(tx: WriteTx, start_id: str, *, restored: bool) -> None:

@@ -24,7 +24,10 @@ class StorageFull(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What a file system has, in bytes and in inodes; ``inodes`` is None where it makes them as it needs them."""
+    """What a file system has; the room of a ballast that is not laid does not count as free.
+
+    ``free_inodes`` is None where the file system makes them as it needs them.
+    """
 
     total_bytes: int
     free_bytes: int
@@ -46,20 +49,22 @@ class Space:
     def room(self) -> Room:
         """Raises OSError."""
         found = os.statvfs(self._data)
-        inodes = found.f_favail if found.f_files else None
-        return Room(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize, inodes)
+        total, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
+        missing = max(self._ballast_bytes(total) - self._laid_bytes(), 0)
+        return Room(total, max(free - missing, 0), found.f_favail if found.f_files else None)
 
     def lay_ballast(self) -> None:
         """Set room aside for the database, durably, where it is not; without room for it, go without."""
-        size = min(_BALLAST_BYTES, self.room().total_bytes // _BALLAST_SHARE)
+        size = self._ballast_bytes(self.room().total_bytes)
+        if self._laid_bytes() >= size:
+            return
         try:
             descriptor = os.open(self._ballast, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError:
             return
         try:
-            if os.fstat(descriptor).st_blocks * 512 < size:
-                os.posix_fallocate(descriptor, 0, size)
-                os.fsync(descriptor)
+            os.posix_fallocate(descriptor, 0, size)
+            os.fsync(descriptor)
         except OSError:
             os.ftruncate(descriptor, 0)
         finally:
@@ -68,10 +73,20 @@ class Space:
     def drop_ballast(self) -> bool:
         """Give the room back to the file system; whether there was any."""
         with suppress(OSError):
-            if self._ballast.stat().st_blocks:
+            if self._laid_bytes():
                 os.truncate(self._ballast, 0)
                 return True
         return False
+
+    def _laid_bytes(self) -> int:
+        try:
+            return self._ballast.stat().st_blocks * 512
+        except FileNotFoundError:
+            return 0
+
+    @staticmethod
+    def _ballast_bytes(total_bytes: int) -> int:
+        return min(_BALLAST_BYTES, total_bytes // _BALLAST_SHARE) // 4096 * 4096
 
     def takes_writes(self) -> bool:
         """Whether a few bytes can be written just now. SQLite reports a quota that is used up as an I/O error."""

@@ -56,5 +56,6 @@ def list_idle(tx: ReadTx, *, idle_seconds: float) -> list[str]:
     return [upload_id for (upload_id,) in rows]
 
 
-def exists(tx: ReadTx, upload_id: str) -> bool:
-    return tx.execute("SELECT 1 FROM upload WHERE id = ?", upload_id).fetchone() is not None
+def list_begun(tx: ReadTx) -> list[str]:
+    """Sessions of which bytes were acknowledged: there has to be a file."""
+    return [upload_id for (upload_id,) in tx.execute('SELECT id FROM upload WHERE "offset" > 0')]

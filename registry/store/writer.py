@@ -177,9 +177,21 @@ class Writer:
         except sqlite3.Error as error:
             self._reopen(error)
             expected, self._commits = self._commits + 1, self._counted()
-            return tried, None if self._commits == expected else error
+            if self._commits == expected:
+                return tried, None
+            self._overwrite()
+            return tried, error
         self._commits += 1
         return tried, None
+
+    def _overwrite(self) -> None:
+        """Commit a row of our own in the place of a group that failed, which a restart might find in the WAL after all.
+
+        Where this fails as well, the next commit does it.
+        """
+        with suppress(sqlite3.Error):
+            self._connection.execute("UPDATE daemon SET commits = commits + 1")
+        self._commits = self._counted()
 
     def _is_full(self, error: sqlite3.Error) -> bool:
         """Whether there was no room. A quota that is used up is an I/O error to SQLite, so the disk is asked."""
@@ -230,7 +242,9 @@ class Writer:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # has an effect on a new file only
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        if pages == 0:  # later it would be a write without an effect
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")

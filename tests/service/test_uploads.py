@@ -197,7 +197,7 @@ async def test_a_session_belongs_to_who_began_it(registry: Registry) -> None:
 async def test_more_hashes_than_are_kept_only_cost_a_second_reading(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("registry.service.uploads._HASHES", 2)
+    monkeypatch.setattr("registry.service.hashes._LIMIT", 2)
     sessions = [await begin(registry) for _ in range(5)]
     for upload_id in sessions:
         await append(registry, upload_id, CONTENT[:1000])
@@ -213,9 +213,9 @@ class TestExpiry:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(registry.uploads.append, NAME, ANONYMOUS, written, Chunk(body))
             await body.taken.wait()
-            await registry.uploads.expire(3600)
+            await registry.expiry.expire(3600)
             assert offset(registry, idle) == len(CONTENT)
-            await registry.uploads.expire(-1)
+            await registry.expiry.expire(-1)
             body.go_on.set()
         with pytest.raises(BlobUploadUnknown):
             offset(registry, idle)

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -35,19 +36,26 @@ class Daemon:
 
     def start(self) -> None:
         """Start, on the same port as before if there was one; returns when it listens."""
-        listening = self._listening_lines()
         command = [*self._prefix, sys.executable, "-m", "registry", "serve", "--data", str(self.data)]
         if "CARGOHOLD_LISTEN" not in self._settings:
             command += ["--listen", self.host]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stderr=log, stdout=log, env={**os.environ, "CARGOHOLD_LOG__FORMAT": "json", **self._settings}
-            )
-        while len(lines := self._listening_lines()) == len(listening):
-            assert self.process.poll() is None, self.log.read_text()
-            os.sched_yield()
-        address = lines[-1]["addresses"][0]
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready, self.log.open("ab") as log:
+            ready.bind("")  # any free name in the abstract namespace (unix(7))
+            ready.settimeout(0.1)
+            name = f"@{ready.getsockname()[1:].decode()}"
+            environment = {"CARGOHOLD_LOG__FORMAT": "json", "NOTIFY_SOCKET": name, **self._settings}
+            self.process = subprocess.Popen(command, stderr=log, stdout=log, env={**os.environ, **environment})
+            while not self._is_ready(ready):
+                assert self.process.poll() is None, self.log.read_text()
+        address = self._listening_lines()[-1]["addresses"][0]
         self.port = 0 if address.startswith("unix:") else int(address.rpartition(":")[2])
+
+    def _is_ready(self, ready: socket.socket) -> bool:
+        """Whether it says so within a moment, as to systemd; where a test listens to that, its log tells."""
+        try:
+            return ready.recv(100) == b"READY=1"
+        except TimeoutError:
+            return "NOTIFY_SOCKET" in self._settings and bool(self._listening_lines())
 
     def _listening_lines(self) -> list[dict[str, Any]]:
         return [entry for entry in self.entries() if entry["event"] == "listening"]
@@ -57,7 +65,7 @@ class Daemon:
         if not self.log.exists():
             return []
         lines = self.log.read_text().splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}\n")]
 
     def stop(self) -> int:
         """SIGTERM; the exit status."""

@@ -5,108 +5,29 @@ An act of the model takes what a request says, changes the dictionaries and retu
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from registry.oci.media_types import OCI_IMAGE, OCI_INDEX
-from tests.tools.content import CONFIG_TYPE, LAYER_TYPE, digest_of
+from registry.oci.media_types import OCI_INDEX
+from tests.tools.content import digest_of
 from tests.tools.portal import Expected, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-OTHER = "application/vnd.example.bill+json"
-FOREIGN_LAYER = "application/vnd.oci.image.layer.nondistributable.v1.tar"
+    from tests.tools.parts import Manifest
 
-
-@dataclass(frozen=True)
-class Blob:
-    content: bytes
-    digest: str
-
-    def descriptor(self, _algorithm: str = "", *, media_type: str = LAYER_TYPE) -> dict[str, Any]:
-        return {"mediaType": media_type, "digest": self.digest, "size": len(self.content)}
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """A manifest's bytes, and what they mean.
-
-    ``parts`` may have to be pushed before it, ``refers`` holds the digests of all content, subject aside; ``shown`` is
-    what a list of referrers shows beside type, digest and size.
-    """
-
-    body: bytes
-    media_type: str
-    parts: tuple[Blob | Manifest, ...]
-    refers: frozenset[str]
-    required_blobs: frozenset[str] = frozenset()
-    required_children: frozenset[str] = frozenset()
-    subject: str | None = None
-    shown: dict[str, Any] = field(default_factory=dict)
-
-    def digest(self, algorithm: str = "sha256") -> str:
-        return digest_of(self.body, algorithm)
-
-    def descriptor(self, algorithm: str) -> dict[str, Any]:
-        return {"mediaType": self.media_type, "digest": self.digest(algorithm), "size": len(self.body)}
-
-
-@dataclass(frozen=True)
-class About:
-    """The fields that every kind of manifest may have."""
-
-    subject: str | None = None
-    artifact_type: str | None = None
-    annotations: dict[str, str] = field(default_factory=dict)
-
-    def fields(self) -> dict[str, Any]:
-        subject = {"subject": {"mediaType": OCI_IMAGE, "digest": self.subject, "size": 1}} if self.subject else {}
-        return {**subject, **self.shown()}
-
-    def shown(self, default_type: str | None = None) -> dict[str, Any]:
-        shown = {"artifactType": self.artifact_type or default_type, "annotations": self.annotations}
-        return {name: value for name, value in shown.items() if value}
-
-
-def image(media_type: str, config: Blob, layers: Sequence[Blob], foreign: Sequence[Blob], about: About) -> Manifest:
-    """An image; its ``foreign`` layers need not be in the registry."""
-    descriptors = [each.descriptor() for each in layers]
-    descriptors += [each.descriptor(media_type=FOREIGN_LAYER) for each in foreign]
-    body = _to_json(media_type, about, config=config.descriptor(media_type=CONFIG_TYPE), layers=descriptors)
-    parts = (config, *layers)
-    required = _digests(parts)
-    refers = required | _digests(foreign)
-    return Manifest(body, media_type, parts, refers, required, subject=about.subject, shown=about.shown(CONFIG_TYPE))
-
-
-def index(children: Sequence[Blob | Manifest], algorithm: str, about: About) -> Manifest:
-    """An index of manifests, or of blobs, as a build cache has it. ``algorithm`` names the manifests."""
-    descriptors = [each.descriptor(algorithm) for each in children]
-    body = _to_json(OCI_INDEX, about, manifests=descriptors)
-    digests = frozenset(each["digest"] for each in descriptors)
-    parts, shown = tuple(children), about.shown()
-    return Manifest(body, OCI_INDEX, parts, digests, required_children=digests, subject=about.subject, shown=shown)
-
-
-def other(parts: Sequence[Blob], about: About) -> Manifest:
-    """A type that the registry does not know: nothing has to be there, and what is there is referred to."""
-    body = _to_json(OTHER, about, parts={"list": [part.descriptor() for part in parts]})
-    return Manifest(body, OTHER, tuple(parts), _digests(parts), subject=about.subject, shown=about.shown())
-
-
-def _to_json(media_type: str, about: About, **more: Any) -> bytes:
-    return json.dumps({"schemaVersion": 2, "mediaType": media_type, **more, **about.fields()}).encode()
-
-
-def _digests(blobs: Sequence[Blob]) -> frozenset[str]:
-    return frozenset(blob.digest for blob in blobs)
+LEASE_MS, GRACE_MS, HORIZON_MS = 10_000, 20_000, 100_000
+"""Of the registry that the model is held against."""
 
 
 @dataclass
 class Repository:
+    """``unreferenced`` tells since when no manifest refers to a blob, ``kept_until`` when its last lease ends."""
+
     blobs: dict[str, bytes] = field(default_factory=dict)
+    unreferenced: dict[str, int] = field(default_factory=dict)
+    kept_until: dict[str, int] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
 
@@ -114,6 +35,24 @@ class Repository:
         """The digest of the manifest that a tag or digest names; None where it names none."""
         digest = self.tags.get(reference, reference)
         return digest if digest in self.manifests else None
+
+    def mark(self, digests: Iterable[str], now: int) -> None:
+        """Tell again for each of the blobs whether a manifest refers to it."""
+        for digest in self.blobs.keys() & set(digests):
+            if any(digest in manifest.refers for manifest in self.manifests.values()):
+                self.unreferenced.pop(digest, None)
+            else:
+                self.unreferenced[digest] = now
+
+    def lease(self, digest: str, now: int) -> None:
+        self.kept_until[digest] = max(self.kept_until.get(digest, 0), now + LEASE_MS)
+        if digest in self.unreferenced:
+            self.unreferenced[digest] = now
+
+    def forget(self, digest: str) -> None:
+        del self.blobs[digest]
+        self.unreferenced.pop(digest, None)
+        del self.kept_until[digest]
 
 
 @dataclass
@@ -128,6 +67,20 @@ class Model:
     def __init__(self) -> None:
         self.repositories: dict[str, Repository] = {}
         self.uploads: dict[str, Upload] = {}
+        self.now = 0
+        """Milliseconds on the daemon's clock."""
+
+    def collect(self, *, now: bool) -> tuple[int, int]:
+        """Garbage collection: how many links go, and how many blobs are then in no repository."""
+        linked = {digest for repository in self.repositories.values() for digest in repository.blobs}
+        collected = 0
+        for repository in self.repositories.values():
+            for digest, since in list(repository.unreferenced.items()):
+                if since <= self.now - (0 if now else GRACE_MS) and repository.kept_until[digest] <= self.now:
+                    repository.forget(digest)
+                    collected += 1
+        left = {digest for repository in self.repositories.values() for digest in repository.blobs}
+        return collected, len(linked - left)
 
     def push(self, name: str, content: bytes, digest: str) -> Expected:
         if digest_of(content, digest.partition(":")[0]) != digest:
@@ -161,6 +114,10 @@ class Model:
     def status(self, name: str, upload_id: str) -> Expected:
         return self._judge(name, upload_id, None) or Expected(204, self._progress(upload_id))
 
+    def refuse_upload(self, name: str, upload_id: str) -> Expected | None:
+        """What any request to an upload is told that is not there; None for one that is."""
+        return self._judge(name, upload_id, None)
+
     def cancel(self, name: str, upload_id: str) -> Expected:
         error = self._judge(name, upload_id, None)
         if error is None:
@@ -168,8 +125,11 @@ class Model:
         return error or Expected(204)
 
     def read_blob(self, name: str, digest: str) -> Expected:
-        if (content := self._look(name).blobs.get(digest)) is None:
+        repository = self._look(name)
+        if (content := repository.blobs.get(digest)) is None:
             return refused(404, "BLOB_UNKNOWN")
+        if digest in repository.unreferenced and repository.kept_until[digest] - self.now < LEASE_MS * 3 / 4:
+            repository.lease(digest, self.now)
         headers = {"content-type": "application/octet-stream", "accept-ranges": "bytes", **_content(digest, digest)}
         return Expected(200, headers, content)
 
@@ -194,7 +154,7 @@ class Model:
         referring = [each for each, manifest in repository.manifests.items() if digest in manifest.refers]
         if referring:
             return Expected(405, {"allow": "GET, HEAD"}, codes=("DENIED",), named=frozenset(sorted(referring)[:10]))
-        del repository.blobs[digest]
+        repository.forget(digest)
         return Expected(202)
 
     def push_manifest(self, name: str, reference: str, tags: Sequence[str], manifest: Manifest) -> Expected:
@@ -212,6 +172,7 @@ class Model:
             return Expected(404, codes=("MANIFEST_BLOB_UNKNOWN",) * len(missing), named=missing)
         repository = self.repositories.setdefault(name, repository)
         repository.manifests[digest] = manifest
+        repository.mark(manifest.refers, self.now)
         repository.tags.update(dict.fromkeys(tags if by_digest else [reference], digest))
         headers = {"location": f"/v2/{name}/manifests/{digest}", "docker-content-digest": digest}
         all_tags = ", ".join(dict.fromkeys(tags)) or None
@@ -232,7 +193,8 @@ class Model:
         if (digest := repository.digest(reference)) is None:
             return refused(404, "MANIFEST_UNKNOWN")
         if repository.tags.pop(reference, None) is None:
-            del repository.manifests[digest]
+            gone = repository.manifests.pop(digest)
+            repository.mark(gone.refers, self.now)
             repository.tags = {tag: other for tag, other in repository.tags.items() if other != digest}
         return Expected(202)
 
@@ -269,7 +231,11 @@ class Model:
         return self.repositories.get(name, Repository())
 
     def _link(self, name: str, content: bytes, digest: str) -> Expected:
-        self.repositories.setdefault(name, Repository()).blobs[digest] = content
+        repository = self.repositories.setdefault(name, Repository())
+        if digest not in repository.blobs:
+            repository.blobs[digest] = content
+            repository.mark([digest], self.now)
+        repository.lease(digest, self.now)
         return Expected(201, {"location": f"/v2/{name}/blobs/{digest}", "docker-content-digest": digest})
 
     def _judge(self, name: str, upload_id: str, start: int | None) -> Expected | None:

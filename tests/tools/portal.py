@@ -7,22 +7,25 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
 import trio
 
 from registry.http.app import make_app
-from registry.service.policy import Policy
 from registry.service.registry import open_registry
+from registry.store.clock import Clock
 from registry.store.hops import Hops
 from tests.tools.asgi import Client
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from registry.service.policy import Policy
     from tests.tools.asgi import Reply
+
+T = TypeVar("T")
 
 _NEXT = re.compile(r'<([^>]*)>; rel="next"')
 _DIGEST = re.compile(r"sha(?:256|512):[a-f0-9]+")
@@ -67,11 +70,13 @@ def check(reply: Reply, expected: Expected, method: str = "GET") -> None:
 class OpenRegistry:
     """One life of a registry, from opening its folder to closing it, on a trio loop in a thread of its own.
 
-    Hops are inline, which is twice as fast.
+    Hops are inline, which is twice as fast. ``clock_source`` is what the daemon's clock advances with.
     """
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, policy: Policy, clock_source: Callable[[], int]) -> None:
         self._data = data
+        self._policy = policy
+        self._clock = Clock(clock_source)
         self._started = Event()
         self._executor = ThreadPoolExecutor(1)
         self._life = self._executor.submit(trio.run, self._live)
@@ -81,8 +86,9 @@ class OpenRegistry:
             self.close()
 
     async def _live(self) -> None:
-        async with open_registry(self._data, Policy(), hops=Hops(inline=True)) as registry:
-            self._client = Client(make_app(registry))
+        hops = Hops(inline=True)
+        async with open_registry(self._data, self._policy, hops=hops, clock=self._clock) as self.service:
+            self._client = Client(make_app(self.service))
             self._token = trio.lowlevel.current_trio_token()
             self._stop = trio.Event()
             self._started.set()
@@ -145,6 +151,11 @@ class OpenRegistry:
 
     async def _end(self) -> None:
         self._stop.set()
+
+    def call(self, function: Callable[[], Awaitable[T]]) -> T:
+        """Run a function of the service."""
+        result: T = self._call(function)
+        return result
 
     def _call(self, function: Any, *args: Any) -> Any:
         return trio.from_thread.run(function, *args, trio_token=self._token)

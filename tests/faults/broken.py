@@ -1,0 +1,70 @@
+"""Daemons with a mistake in them, to see that a kind of fault finds it. Each is a command before the daemon's own."""
+
+from __future__ import annotations
+
+import sys
+
+_SERVE = """
+import sys
+from registry.cli import main
+sys.argv = ["cargohold", *sys.argv[4:]]
+main()
+"""
+
+_ROW_FIRST = """
+from registry.store.database import Database
+from registry.store.files import Files
+
+publish, write, waiting = Files.publish, Database.write, []
+
+async def write_first(*args, **kwargs):
+    result = await write(*args, **kwargs)
+    while waiting:
+        publish(*waiting.pop())
+    return result
+
+Files.publish = lambda *args: waiting.append(args)
+Database.write = write_first
+"""
+
+_ANSWER_FIRST = """
+import time
+import trio
+from registry.store.writer import Writer
+
+run_jobs = Writer._run_jobs
+
+def answer_first(self, group, tried):
+    run_jobs(self, group, tried)
+    trio.from_thread.run_sync(lambda: [job.done.set() for job in tried])
+    time.sleep(0.1)
+
+Writer._run_jobs = answer_first
+"""
+
+_FILE_GONE_FIRST = """
+from registry.service.garbage import Garbage
+
+remove = Garbage._remove
+
+async def file_first(self, digests):
+    for digest in digests:
+        self._registry.files.remove_blob(digest)
+    return await remove(self, digests)
+
+Garbage._remove = file_first
+"""
+
+
+def _command(mistake: str) -> list[str]:
+    return [sys.executable, "-c", mistake + _SERVE]
+
+
+ROW_BEFORE_FILE = _command(_ROW_FIRST)
+"""A blob's row is committed before its file has its name."""
+
+ANSWER_BEFORE_COMMIT = _command(_ANSWER_FIRST)
+"""The answer goes out while the COMMIT is still to come."""
+
+FILE_GONE_BEFORE_ROW = _command(_FILE_GONE_FIRST)
+"""Garbage collection removes the files of blobs before their rows."""

@@ -1,0 +1,99 @@
+"""A data folder that a test opens as often as it likes, and whose daemon's clock it turns by hand."""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from registry.http.app import make_app
+from registry.oci.digests import Digest
+from registry.service.policy import DAY_SECONDS, GarbagePolicy, Policy, ScrubPolicy
+from registry.service.registry import open_registry
+from registry.store import holdings
+from registry.store.clock import Clock
+from registry.store.hops import Hops
+from registry.store.transactions import count_commits
+from tests.tools.asgi import Client
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from registry.service.registry import Registry
+
+DAY = DAY_SECONDS
+HORIZON = GarbagePolicy().horizon_seconds
+LEASE = GarbagePolicy().lease_seconds
+
+SLOW_SCRUB = ScrubPolicy(bytes_per_second=1)
+"""The background scrub reads one piece and then waits for weeks: it finds nothing before the test does."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """One life of a registry."""
+
+    registry: Registry
+    client: Client
+
+    async def state(self, digest: str) -> str:
+        """What became of a blob; asked in the database, for a client's question would lease it."""
+        held = await self.registry.database.read(holdings.find_blob, Digest.parse(digest))
+        if held is None:
+            return "gone"
+        return "condemned" if held.condemned_ms is not None else held.damage or "linked"
+
+    async def save_clock(self) -> None:
+        """Any commit saves the clock; a daemon makes one each minute."""
+        await self.registry.database.write(count_commits)
+
+    async def status(self, method: str, target: str) -> int:
+        return (await self.client(method, f"/v2/{target}")).status
+
+
+class Life:
+    """``now_ms`` is what the clock of the machine shows, which goes on while no daemon runs."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.now_ms = 5_000_000
+
+    def go_on(self, seconds: float) -> None:
+        self.now_ms += int(seconds * 1000)
+
+    @asynccontextmanager
+    async def opened(
+        self, garbage: GarbagePolicy | None = None, *, hops: Hops | None = None, policy: Policy | None = None
+    ) -> AsyncIterator[Opened]:
+        """Hops are inline unless others are given."""
+        if policy is None:
+            policy = Policy(garbage=garbage or GarbagePolicy(), scrub=SLOW_SCRUB, reserve_bytes=0)
+        clock = Clock(source=lambda: self.now_ms)
+        async with open_registry(self.data, policy, hops=hops or Hops(inline=True), clock=clock) as registry:
+            yield Opened(registry, Client(make_app(registry)))
+
+    def blob(self, digest: str) -> Path:
+        """The file of a blob."""
+        return self.data / "blobs" / digest.replace(":", "/")
+
+    def died(self, name: str = "died") -> Life:
+        """A copy of the folder as a SIGKILL at this moment would leave it."""
+        copy = Life(self.data.with_name(name))
+        copy.now_ms = self.now_ms
+        subprocess.run(["cp", "-a", self.data, copy.data], check=True)
+        return copy
+
+    def restore(self, snapshot: Path | None = None) -> None:
+        """Copy a snapshot back, as an operator does: by default the daemon's last one."""
+        subprocess.run(["cp", snapshot or self.data / "backup/registry.db", self.data / "registry.db"], check=True)
+
+
+def flip(path: Path, position: int = 0) -> None:
+    """Change one bit of a file in place."""
+    with path.open("r+b") as file:
+        file.seek(position)
+        byte = file.read(1)[0]
+        file.seek(position)
+        file.write(bytes([byte ^ 1]))
