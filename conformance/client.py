@@ -25,6 +25,10 @@ _PIECE_BYTES: Final = 64 * 1024
 _KEPT_BYTES: Final = 2048
 """How much of a body the record keeps."""
 
+# With its default of 100 the library reads no answer that has an OCI-Tag for each of some hundred tags. Python has no
+# parameter for it before 3.15.
+http.client._MAXHEADERS = 2000  # type: ignore[attr-defined]  # noqa: SLF001
+
 T = TypeVar("T")
 
 Body = bytes | Iterable[bytes]

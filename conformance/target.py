@@ -131,6 +131,16 @@ class Target:
         target = with_query(f"/v2/{repository or self.repository}/manifests/{reference}", tag=list(tags))
         return self.client.request("PUT", target, manifest.body, {"Content-Type": manifest.media_type})
 
+    def put_sha512(self, manifest: Manifest, digest: str, *, tags: Sequence[str] = ()) -> Reply:
+        """PUT by a sha512 digest. Raises Skipped where the registry has no such manifests.
+
+        Source: image-spec, SHA-512: "Implementations MAY implement SHA-512 digest verification".
+        """
+        reply = self.put_manifest(manifest, digest, tags=tags)
+        if reply.status in {400, 404}:
+            raise Skipped(f"a manifest by its sha512 digest is answered with {reply.status}: not supported")
+        return expect.status(reply, 201)
+
     def push(self, manifest: Manifest, *references: str, repository: str | None = None) -> Manifest:
         """Push the blobs of a manifest, then itself under each reference, or by its digest."""
         for blob in dict.fromkeys(manifest.blobs):

@@ -6,7 +6,7 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from conformance import content, expect
-from conformance.case import MAY, MUST, SHOULD, in_group
+from conformance.case import MAY, MUST, SHOULD, Skipped, in_group
 from conformance.content import (
     DOCKER_CONFIG,
     DOCKER_IMAGE,
@@ -121,18 +121,38 @@ def custom_fields(target: Target) -> None:
     _round_trip(target, image(layer, layers=[{**descriptor(layer, OCI_LAYER), **fields}], **fields))
 
 
-@case(_SECTION, "end-7a", SHOULD)
+@case("image-spec (Compatibility Matrix)", "end-7a", MAY)
 def docker_image(target: Target) -> None:
     """Docker's image manifest, version 2, schema 2."""
-    _round_trip(target, _docker_image())
+    docker = _docker_image()
+    _expect_known(target, docker)
+    _round_trip(target, docker)
 
 
-@case(_SECTION, "end-7a", SHOULD)
+@case("image-spec (Compatibility Matrix)", "end-7a", MAY)
 def docker_manifest_list(target: Target) -> None:
     """Docker's list of manifests for several platforms."""
-    child = target.push(_docker_image())
+    child = _docker_image()
+    _expect_known(target, child)
+    target.push(child)
     platform = {"os": "linux", "architecture": "amd64"}
-    _round_trip(target, manifest(DOCKER_LIST, manifests=[child.descriptor(platform=platform)]))
+    listing = manifest(DOCKER_LIST, manifests=[child.descriptor(platform=platform)])
+    _expect_known(target, listing)
+    _round_trip(target, listing)
+
+
+def _expect_known(target: Target, docker: Manifest) -> None:
+    """Raises Skipped where the registry does not take the type.
+
+    No clause asks for it: the distribution-spec counts "legacy manifests" among its examples of manifests, and the
+    image-spec calls them similar to its own. But there are clients that push nothing else.
+    """
+    for blob in docker.blobs:
+        target.push_blob(blob)
+    reply = target.put_manifest(docker, docker.digest)
+    if reply.status in {400, 415}:
+        raise Skipped(f"the registry answers {docker.media_type} with {reply.status}")
+    expect.status(reply, 201)
 
 
 def _docker_image() -> Manifest:

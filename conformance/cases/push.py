@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from conformance import content, expect
-from conformance.case import MAY, MUST, SHOULD, in_group
+from conformance.case import MAY, MUST, SHOULD, Skipped, in_group
 from conformance.exchange import with_query
 from conformance.target import OCTETS
 
@@ -105,7 +105,28 @@ def push_after_100_continue(target: Target) -> None:
 def repository_names(target: Target) -> None:
     """Repository names of every form that the spec allows."""
     blob = content.random_blob()
-    for name in ("a", "a.b_c-d", "a__b", "a---b", "0/1/2", "manifests/x", "blobs/uploads/y", "tags/list"):
+    for name in ("a", "a.b_c-d", "a__b", "a---b", "0/1/2"):
         repository = f"{target.repository}/{name}"
         digest = target.push_blob(blob, repository=repository)
         target.pull_blob(digest, blob, repository)
+
+
+@case("Pulling manifests", "end-4a", MAY)
+def names_like_end_points(target: Target) -> None:
+    """A repository may have the words of an end point in its name, or such a name is refused.
+
+    They match the spec's regular expression, which has no exceptions. But "`<name>` MUST match" does not say that a
+    registry has to take every name that does, and there is a code to refuse one with, NAME_INVALID.
+    """
+    blob, refused = content.random_blob(), []
+    for name in ("manifests/x", "blobs/uploads/y", "tags/list", "referrers/z"):
+        repository = f"{target.repository}/{name}"
+        opened = target.client.request("POST", f"/v2/{repository}/blobs/uploads/")
+        if 400 <= opened.status < 500:
+            refused.append(name)
+            continue
+        digest = content.digest_of(blob)
+        expect.status(target.close_upload(expect.status(opened, 202).location(), digest, blob), 201)
+        target.pull_blob(digest, blob, repository)
+    if refused:
+        raise Skipped(f"the registry refuses names such as {', '.join(refused)}")

@@ -174,6 +174,14 @@ ACTS = (
         early("DELETE", "manifest", always(202)),
     ),
     Fault(
+        "what is unknown is not deleted, as if nothing were",
+        "delete-in-unknown-repository delete-unknown-blob",
+        late=both(
+            late("DELETE", "manifest", status(400), 404),
+            late("DELETE", "blob", status(405), 404),
+        ),
+    ),
+    Fault(
         "no blob is deleted",
         "delete-blob delete-unknown-blob delete-blob-in-one-repository",
         early("DELETE", "blob", always(202)),

@@ -194,7 +194,12 @@ CONTENT = (
         early("PUT PATCH", "upload", always(411), lambda request: "Content-Length" not in request.headers),
     ),
     Fault("no 100 Continue", "push-after-100-continue", connection="expect"),
-    Fault("some names are refused", "repository-names", early("PUT", "upload", always(404), path_has("/manifests/x/"))),
+    Fault("some names are refused", "repository-names", early("PUT", "upload", always(404), path_has("/a__b/"))),
+    Fault(
+        "blobs of some names are lost",
+        "repository-names names-like-end-points",
+        early("GET", "blob", always(404), lambda request: "/a__b/" in request.path or "/uploads/y/" in request.path),
+    ),
     Fault(
         "a blob is everybody's",
         "blob-of-another-repository delete-blob",
