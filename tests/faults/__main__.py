@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 import tempfile
 import time
@@ -29,6 +30,7 @@ KINDS = (
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="Only this kind; may be repeated.")
 def main(kinds: tuple[str, ...], *, full: bool) -> None:
     """Show that what is acknowledged survives."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # mounts and devices are given back
     lost = False
     for kind in kinds or KINDS:
         started = time.monotonic()

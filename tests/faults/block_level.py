@@ -112,7 +112,7 @@ def record(folder: Path, make_daemon: Callable[[Path], Daemon], seed: int, acts:
             finally:
                 daemon.kill()
             facts.ended = facts.position()
-            devices.run(*daemon._prefix, sys.executable, "-m", collector.__name__, str(daemon.data))
+            devices.run(*daemon.prefix, sys.executable, "-m", collector.__name__, str(daemon.data))
     return facts
 
 

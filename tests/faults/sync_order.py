@@ -41,7 +41,7 @@ def record(folder: Path, prefix: Sequence[str] = ()) -> Path:
     """Trace a daemon that is asked for each act; ``prefix`` stands before the command that starts it."""
     trace = folder / "trace"
     daemon = Daemon(folder / "data")
-    daemon._prefix = [*sync_trace.command(trace), *prefix]
+    daemon.prefix = [*sync_trace.command(trace), *prefix]
     try:
         daemon.start()
         _act(Ledger(daemon))

@@ -26,7 +26,7 @@ _UNIT = 4096
 def test_a_missing_sync_is_seen(mistake: Callable[[], None] | None, tmp_path: Path) -> None:
     def make_daemon(data: Path) -> Daemon:
         daemon = Daemon(data)
-        daemon._prefix = [] if mistake is None else mistakes.command(mistake)
+        daemon.prefix = [] if mistake is None else mistakes.command(mistake)
         return daemon
 
     facts = block_level.record(tmp_path, make_daemon, seed=1, acts=64)

@@ -29,7 +29,7 @@ def cut_twice(place: Path, make_daemon: Callable[[Path], Daemon]) -> Report:
 def test_a_missing_sync_is_seen(mistake: Callable[[], None], tmp_path: Path) -> None:
     def make_daemon(data: Path) -> Daemon:
         daemon = Daemon(data)
-        daemon._prefix = mistakes.command(mistake)
+        daemon.prefix = mistakes.command(mistake)
         return daemon
 
     assert cut_twice(tmp_path, make_daemon).lost

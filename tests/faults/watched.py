@@ -52,7 +52,7 @@ class Watched:
     def start_under(self, prefix: Sequence[str], after: str) -> None:
         """Start as the command that another one runs. Raises StartFailed."""
         self.daemon.log.unlink(missing_ok=True)
-        self.daemon._prefix = list(prefix)
+        self.daemon.prefix = list(prefix)
         try:
             self.daemon.start()
         except AssertionError:

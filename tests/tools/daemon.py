@@ -26,7 +26,7 @@ class Daemon:
         self.data = data
         self.log = data.parent / f"{data.name}.log"
         self._settings = dict(settings or {})
-        self._prefix = [] if limit_descriptors is None else ["prlimit", f"--nofile={limit_descriptors}:4096"]
+        self.prefix = [] if limit_descriptors is None else ["prlimit", f"--nofile={limit_descriptors}:4096"]
         self.port = 0
         self.process: subprocess.Popen[bytes]
 
@@ -36,7 +36,7 @@ class Daemon:
 
     def start(self) -> None:
         """Start, on the same port as before if there was one; returns when it listens."""
-        command = [*self._prefix, sys.executable, "-m", "registry", "serve", "--data", str(self.data)]
+        command = [*self.prefix, sys.executable, "-m", "registry", "serve", "--data", str(self.data)]
         if "CARGOHOLD_LISTEN" not in self._settings:
             command += ["--listen", self.host]
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready, self.log.open("ab") as log:
