@@ -1,4 +1,4 @@
-"""How long the daemon takes to listen on a large database, also after SIGKILL: ``python -m benchmarks.start [MANIFESTS]``.
+"""How long the daemon takes to listen on a large database: ``python -m benchmarks.start [MANIFESTS]``.
 
 The database is filled below HTTP, by the store's own functions; each image has a blob of its own, and no file for it.
 """

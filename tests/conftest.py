@@ -14,6 +14,7 @@ from registry.service.policy import Policy
 from registry.service.registry import Registry, open_registry
 from tests.tools import daemon as daemon_tool
 from tests.tools.asgi import Client
+from tests.tools.life import Life
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -57,3 +58,9 @@ def daemon(tmp_path: Path) -> Iterator[daemon_tool.Daemon]:
     """The daemon as a process of its own."""
     with daemon_tool.running(tmp_path / "data") as running:
         yield running
+
+
+@pytest.fixture
+def life(tmp_path: Path) -> Life:
+    """A data folder whose clock the test turns."""
+    return Life(tmp_path / "data")

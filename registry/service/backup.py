@@ -11,6 +11,7 @@ import trio
 
 from registry.store import snapshot
 from registry.store.snapshot import SnapshotDamaged
+from registry.store.transactions import count_commits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +33,7 @@ class Backup:
         self._database = data / "registry.db"
         self.target = data / "backup" / "registry.db"
         self._changes_kept: int | None = None
+        self._commits_kept: int | None = None
         self.taken_at: float | None = None
         self.failure: str | None = None
 
@@ -49,7 +51,7 @@ class Backup:
 
         A failure is logged and shown; the snapshot from before stays.
         """
-        changes = self._registry.database.changes
+        changes, commits = self._registry.database.changes, self._registry.database.read_now(count_commits)
         if not self._has_changed():
             return True
         try:
@@ -58,8 +60,13 @@ class Backup:
             self.failure = str(error)
             log.warning("no snapshot was taken; the one before stays", file=str(self.target), error=str(error))
             return False
+        self._commits_kept = commits
         self._changes_kept, self.taken_at, self.failure = changes, trio.current_time(), None
         return True
+
+    def commits_kept(self) -> int | None:
+        """What the last snapshot counted, at least, if nothing has changed since; None where something has."""
+        return None if self._has_changed() else self._commits_kept
 
     def _has_changed(self) -> bool:
         return self._changes_kept != self._registry.database.changes

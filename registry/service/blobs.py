@@ -46,7 +46,7 @@ async def find(registry: Registry, name: RepositoryName, digest: Digest) -> Blob
     Who is told of a blob that no manifest refers to may be about to push one: the blob is leased before the answer.
     """
     stored = registry.database.read_now(blobs.find, name, digest)
-    if stored is None:
+    if stored is None or not await _stands(registry, digest, stored.size):
         raise BlobUnknown(digest)
     if _needs_lease(registry, stored):
         lease_ms = registry.policy.garbage.lease_ms
@@ -122,6 +122,11 @@ def _delete(tx: WriteTx, name: RepositoryName, digest: Digest) -> None:
     if referring:
         raise BlobReferenced(referring)
     blobs.unlink(tx, name, digest)
+
+
+async def _stands(registry: Registry, digest: Digest, size: int) -> bool:
+    """Whether the file is there; only a restored database needs to ask, until all files were looked for."""
+    return not registry.restoration.is_open or await registry.hops(registry.files.size_of_blob, digest) == size
 
 
 def _needs_lease(registry: Registry, stored: StoredBlob) -> bool:

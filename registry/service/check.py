@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from registry.oci.digests import ContentHash
+from registry.oci.errors import ParameterInvalid
 from registry.store import check, orphans
 from registry.store.check import Finding
 from registry.store.files import hash_piece
@@ -76,7 +77,12 @@ class Check:
         """The file of a session has at least the bytes that were acknowledged."""
         for upload_id, offset in await self._registry.database.read(check.list_uploads):
             size = await self._registry.hops(self._registry.files.size_of_upload, upload_id)
-            if (size or 0) < offset and upload_id in dict(await self._registry.database.read(check.list_uploads)):
+            is_idle = self._registry.uploads.is_idle(upload_id)  # while it is published it has no file
+            if (
+                (size or 0) < offset
+                and is_idle
+                and upload_id in dict(await self._registry.database.read(check.list_uploads))
+            ):
                 step.findings.append(
                     Finding(f"uploads/{upload_id}", f"has {size or 0} bytes, {offset} were acknowledged")
                 )
@@ -136,6 +142,8 @@ class Check:
         return await self._registry.database.read(check.find_blob, row.digest) == row
 
     async def _check_manifests(self, step: Step, after: str, deadline: float) -> str:
+        if after and not (after.isascii() and after.isdigit()):
+            raise ParameterInvalid(f"after: no place among manifests: {after[:32]!r}")
         last: int | None = int(after or 0)
         while last is not None:
             findings, last = await self._registry.database.read(check.wrong_manifests, after=last)
@@ -146,6 +154,6 @@ class Check:
 
 
 def _stage_after(stage: str, *, full: bool) -> str | None:
-    stages = STAGES if full else STAGES[:-2]
+    stages = STAGES if full or stage in STAGES[-2:] else STAGES[:-2]
     position = stages.index(stage) + 1
     return stages[position] if position < len(stages) else None

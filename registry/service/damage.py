@@ -91,11 +91,12 @@ class Damage:
 
     async def _read(self, digest: Digest, size: int, descriptor: int, pace: Pace | None) -> str:
         """What is wrong with the file; nothing where it is good."""
-        content_hash = ContentHash(digest.algorithm)
+        content_hash, paced = ContentHash(digest.algorithm), 0
         try:
             while await self._registry.hops(hash_piece, descriptor, content_hash, _VERIFY_BYTES):
                 if pace is not None:
-                    await pace(_VERIFY_BYTES)
+                    await pace(content_hash.size - paced)
+                    paced = content_hash.size
         except OSError as error:
             return str(error)
         if (content_hash.size, content_hash.digest()) == (size, digest):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -50,6 +50,9 @@ class Restoration:
         """Before SQLite opens the file: keep it from playing another database's -wal into a snapshot."""
         self._is_snapshot = snapshot.is_snapshot(self._database)
         if self._is_snapshot:
+            known = mark.read(self._blobs)
+            if known is not None:  # SQLite is about to make a live database of it, and the start may be cut short
+                mark.write(self._blobs, replace(known, beside_snapshot=True))
             for path in snapshot.set_aside_wal(self._database):
                 log.warning(
                     "a snapshot was copied back; what belonged to the database before it is aside", path=str(path)
@@ -76,7 +79,8 @@ class Restoration:
         """
         registry = self._registry
         found, known = registry.database.read_now(mark.state), await registry.hops(mark.read, self._blobs)
-        restored = mark.is_restored(known, found, is_snapshot=self._is_snapshot)
+        is_snapshot = self._is_snapshot or (known is not None and known.beside_snapshot)
+        restored = mark.is_restored(known, found, is_snapshot=is_snapshot)
         self._start_id = secrets.token_hex(16)
         if not restored:
             commits = found.commits if known is None else known.commits
@@ -88,13 +92,16 @@ class Restoration:
     async def end(self) -> None:
         """At a clean stop the mark is raised to the last commit: the snapshot that is made then is no older."""
         try:
-            await self.raise_mark(is_final=True)
-        except (OSError, sqlite3.Error) as error:
+            await self._registry.database.write(mark.state)  # saves the clock
+            kept = self._registry.backup.commits_kept()
+            await self.raise_mark(is_final=True, commits=kept)
+        except (OSError, sqlite3.Error, StorageFull) as error:
             log.warning("the mark in the blob folder is not raised", error=str(error))
 
-    async def raise_mark(self, *, is_final: bool = False) -> None:
+    async def raise_mark(self, *, is_final: bool = False, commits: int | None = None) -> None:
         """Make durable that files may be gone which older states of the database know."""
-        commits = self._registry.database.read_now(mark.state).commits
+        if commits is None:
+            commits = self._registry.database.read_now(mark.state).commits
         await self._registry.hops(mark.write, self._blobs, Mark(self._start_id, commits, is_final=is_final))
 
     async def require_folder(self) -> None:
@@ -105,14 +112,16 @@ class Restoration:
 
     async def watch(self) -> None:
         """Look for what is missing, beside the requests, and save the daemon's clock each minute."""
-        if self.is_open:
-            await self.check_files()
-            losses = await self.losses()
-            log.error("restored: looked at every blob", damaged=len(losses.blobs), broken_tags=len(losses.tags))
+        is_checked = not self.is_open
         while True:
-            await trio.sleep(_CLOCK_SECONDS)
-            with suppress(sqlite3.Error, StorageFull):  # the next minute tries again
+            with suppress(OSError, sqlite3.Error, StorageFull):  # the next minute tries again
                 await self._registry.database.write(mark.state)
+                if not is_checked:
+                    await self.check_files()
+                    is_checked = True
+                    losses = await self.losses()
+                    log.error("restored: looked at every blob", damaged=len(losses.blobs), broken_tags=len(losses.tags))
+            await trio.sleep(_CLOCK_SECONDS)
 
     async def check_files(self) -> None:
         """Mark the blobs whose files are missing or have another size."""
@@ -135,6 +144,8 @@ class Restoration:
 
     async def recover(self) -> Losses:
         """End the state; what is lost. Damaged blobs stay marked until they are pushed again."""
+        if self.is_open:
+            await self.check_files()  # perhaps once more, so that nothing is missing from what is told
         losses = await self.losses()
         await self._registry.database.write(mark.end_restoration)
         self.is_open = False

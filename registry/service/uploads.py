@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import sqlite3
 import uuid
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from registry.oci.upload import Upload
 from registry.service.hashes import RunningHashes
 from registry.store import blobs, uploads
 from registry.store.files import UploadGone
+from registry.store.space import StorageFull
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterator
@@ -105,8 +107,6 @@ class Uploads:
         with self.writing(upload_id):
             upload = self.find(name, principal, upload_id)
             length = upload.expect(chunk.content_range, chunk.content_length)
-            if await self._is_published(upload, digest):
-                return
             content_hash = self._hashes.take(upload, digest.algorithm)
             if content_hash is not None:
                 self._hashes.keep(upload_id, content_hash.copy())
@@ -183,6 +183,8 @@ class Uploads:
         finally:
             with trio.CancelScope(shield=True):
                 await self._registry.hops(file.close)
+                if file.is_doubtful:
+                    await self._end_after_failed_sync(upload)
 
     async def _receive(
         self, file: UploadFile, chunk: Chunk, length: int | None, content_hash: ContentHash | None
@@ -230,31 +232,27 @@ class Uploads:
             )
         with trio.CancelScope(shield=True):
             async with self._registry.digest_locks.hold(digest):
-                await self._registry.hops(self._registry.files.publish, file, digest)
-                lease_ms = self._registry.policy.garbage.lease_ms
-                await self._registry.database.write(_record, upload, digest, file.offset, lease_ms=lease_ms)
+                try:
+                    await self._registry.hops(self._registry.files.publish, file, digest)
+                    lease_ms = self._registry.policy.garbage.lease_ms
+                    await self._registry.database.write(_record, upload, digest, file.offset, lease_ms=lease_ms)
+                except BaseException:
+                    await self._take_back(upload, digest)
+                    raise
 
-    async def _is_published(self, upload: Upload, digest: Digest) -> bool:
-        """After an attempt that failed between rename and COMMIT: whether all that was missing has been done now.
+    async def _take_back(self, upload: Upload, digest: Digest) -> None:
+        """Give the session its file back, so that it can be closed again, unless a row stands for the blob."""
+        with suppress(OSError, sqlite3.Error):
+            if self._registry.database.read_now(blobs.is_known, digest):
+                return
+            await self._registry.hops(self._registry.files.take_back, digest, upload.id)
 
-        Where nobody relies on the file under its digest it is taken back, and the upload is closed as usual.
-        """
-        registry = self._registry
-        if upload.offset == 0 or await registry.hops(registry.files.size_of_upload, upload.id) is not None:
-            return False
-        with trio.CancelScope(shield=True):
-            async with registry.digest_locks.hold(digest):
-                row = registry.database.read_now(blobs.find_file, digest)
-                if row is None:
-                    await registry.hops(registry.files.take_back, digest, upload.id)
-                    self._hashes.forget(upload.id)
-                    return False
-                size, is_damaged = row
-                if is_damaged or size < upload.offset:
-                    return False
-                lease_ms = registry.policy.garbage.lease_ms
-                await registry.database.write(_record, upload, digest, size, lease_ms=lease_ms)
-        return True
+    async def _end_after_failed_sync(self, upload: Upload) -> None:
+        """What the kernel has of the file is in doubt: nothing is built on it, the client begins anew."""
+        with suppress(OSError, sqlite3.Error, StorageFull):
+            await self._registry.database.write(uploads.remove, upload.id)
+            await self._registry.hops(self._registry.files.remove_upload, upload.id)
+            self._hashes.forget(upload.id)
 
 
 def _record(tx: WriteTx, upload: Upload, digest: Digest, size: int, *, lease_ms: int) -> None:

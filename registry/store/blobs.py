@@ -73,10 +73,9 @@ def mount(tx: WriteTx, name: RepositoryName, digest: Digest, source: RepositoryN
     return True
 
 
-def find_file(tx: ReadTx, digest: Digest) -> tuple[int, bool] | None:
-    """The size of the file that the registry relies on, and whether it is known to be damaged."""
-    row = tx.execute("SELECT size, damage IS NOT NULL FROM blob WHERE digest = ?", str(digest)).fetchone()
-    return None if row is None else (row[0], bool(row[1]))
+def is_known(tx: ReadTx, digest: Digest) -> bool:
+    """Whether a row stands for a file of that name."""
+    return tx.execute("SELECT 1 FROM blob WHERE digest = ?", str(digest)).fetchone() is not None
 
 
 def referring_manifests(tx: ReadTx, name: RepositoryName, digest: Digest, *, limit: int) -> list[Digest]:

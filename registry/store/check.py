@@ -43,6 +43,9 @@ _RULES = {
     "a tag names a manifest of another repository": """
         SELECT repository.name || ':' || tag.name FROM tag JOIN repository ON repository.id = tag.repository_id
         JOIN manifest ON manifest.id = tag.manifest_id WHERE manifest.repository_id <> tag.repository_id""",
+    "the bytes of the manifest have another digest; push it again": """
+        SELECT repository.name || '@' || manifest.digest FROM manifest
+        JOIN repository ON repository.id = manifest.repository_id WHERE manifest.damaged""",
     "a manifest has no bytes, or another number of them": """
         SELECT repository.name || '@' || manifest.digest FROM manifest
         JOIN repository ON repository.id = manifest.repository_id

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from registry.oci.digests import ALGORITHMS, ContentHash, Digest
 from registry.store import folder
+from registry.store.space import is_full
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -158,6 +159,7 @@ class UploadFile:
         self._is_new = offset == 0
         self._writeback = offset
         self._kept = offset
+        self.is_doubtful = False
         self.offset = offset
 
     def append(self, piece: bytes | bytearray, content_hash: ContentHash | None) -> None:
@@ -175,9 +177,17 @@ class UploadFile:
             self._writeback = self.offset
 
     def keep(self) -> None:
-        """Make what was appended durable. After an error nothing of it may be relied on: it is not tried again."""
+        """Make what was appended durable.
+
+        After an error nothing of it may be relied on. Where room was all that was missing, what was appended is cut
+        off, and may be sent again; after any other error the file ``is_doubtful`` and not synced again.
+        """
         with _naming(self.path):
-            os.fdatasync(self._descriptor)
+            try:
+                os.fdatasync(self._descriptor)
+            except OSError as error:
+                self.is_doubtful = not is_full(error)
+                raise
         self._kept = self.offset
 
     def keep_with_name(self) -> None:

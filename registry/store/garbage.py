@@ -21,7 +21,10 @@ T = TypeVar("T")
 
 _PRINCIPAL = "garbage collection"
 
-_ORPHANED_TAG = "tag.name GLOB 'sha256-[0-9a-f]*' AND length(tag.name) >= 71"
+_ORPHANED_TAG = (
+    "tag.name GLOB 'sha256-*' AND length(tag.name) >= 71 AND substr(tag.name, 8, 64) NOT GLOB '*[^0-9a-f]*'"
+    " AND substr(tag.name, 72, 1) IN ('', '.')"
+)
 """A tag about another manifest: ``sha256-<hex>``, alone (referrers tag schema) or with ``.sig`` and the like."""
 
 _IS_ORPHANED = (

@@ -96,7 +96,7 @@ def add(tx: WriteTx, repository: int, digest: Digest, manifest: Manifest) -> int
             "UPDATE manifest SET unreachable_clock_ms = NULL WHERE id = ? AND unreachable_clock_ms IS NOT NULL",
             existing[0],
         )
-        if existing[1] == manifest.media_type and not existing[2]:
+        if (existing[1], existing[2]) == (manifest.media_type, 0) and _has_body(tx, existing[0], manifest.body):
             return int(existing[0])  # the same bytes read as the same type say the same
     (stored,) = tx.execute(
         "INSERT INTO manifest"
@@ -114,6 +114,8 @@ def add(tx: WriteTx, repository: int, digest: Digest, manifest: Manifest) -> int
         json.dumps(manifest.annotations) if manifest.subject is not None and manifest.annotations else None,
         tx.now_ms,
     ).fetchone()
+    if existing is None:
+        _end_orphanhood(tx, repository, digest)
     tx.execute(
         "INSERT INTO manifest_body (manifest_id, body) VALUES (?, ?)"
         " ON CONFLICT (manifest_id) DO UPDATE SET body = excluded.body WHERE body <> excluded.body",
@@ -122,6 +124,23 @@ def add(tx: WriteTx, repository: int, digest: Digest, manifest: Manifest) -> int
     )
     _replace_edges(tx, repository, stored, manifest.edges)
     return int(stored)
+
+
+def _end_orphanhood(tx: WriteTx, repository: int, digest: Digest) -> None:
+    """The tags about this manifest (``sha256-<hex>``, ``sha256-<hex>.sig``) have what they are about."""
+    name = f"{digest.algorithm}-{digest.hex}"
+    tx.execute(
+        "UPDATE tag SET orphaned_clock_ms = NULL"
+        " WHERE repository_id = ? AND name >= ? AND name < ? AND orphaned_clock_ms IS NOT NULL",
+        repository,
+        name,
+        f"{name}/",  # the character after the dot
+    )
+
+
+def _has_body(tx: ReadTx, manifest: int, body: bytes) -> bool:
+    row = tx.execute("SELECT 1 FROM manifest_body WHERE manifest_id = ? AND body = ?", manifest, body).fetchone()
+    return row is not None
 
 
 def _replace_edges(tx: WriteTx, repository: int, manifest: int, edges: Iterable[Edge]) -> None:
@@ -163,7 +182,7 @@ def is_missing(tx: ReadTx, repository: int, edge: Edge) -> bool:
     if blob is not None or edge.kind is not EdgeKind.CHILD:
         return blob is None
     child = tx.execute(
-        "SELECT 1 FROM manifest WHERE repository_id = ? AND digest = ?", repository, str(edge.digest)
+        "SELECT 1 FROM manifest WHERE repository_id = ? AND digest = ? AND NOT damaged", repository, str(edge.digest)
     ).fetchone()
     return child is None
 

@@ -30,6 +30,7 @@ class Mark:
     commits: int
     next_id: str | None = None
     is_final: bool = False
+    beside_snapshot: bool = False
 
 
 @dataclass(frozen=True, slots=True)

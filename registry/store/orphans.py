@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from registry.oci.digests import Digest
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from registry.store.transactions import ReadTx, WriteTx
+
+_UPLOAD = re.compile(r"uploads/(probe|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
 def digest_of(path: str) -> Digest | None:
@@ -27,7 +30,7 @@ def digest_of(path: str) -> Digest | None:
 
 def is_ours(path: str) -> bool:
     """Whether the name is one that a blob or an upload can have; any other file is not touched."""
-    return path.startswith("uploads/") or digest_of(path) is not None
+    return _UPLOAD.fullmatch(path) is not None or digest_of(path) is not None
 
 
 def without_row(tx: ReadTx, paths: Sequence[str]) -> list[str]:

@@ -29,9 +29,13 @@ SELECT 1 FROM leading CROSS JOIN manifest ON manifest.id = leading.id WHERE
 
 _IS_ROOT = "(EXISTS (SELECT 1 FROM tag WHERE tag.manifest_id = manifest.id) OR manifest.kept_until_clock_ms > ?)"
 
-_IS_DAMAGED = (
-    "EXISTS (SELECT 1 FROM edge JOIN blob ON blob.id = edge.blob_id"
-    " WHERE edge.manifest_id = manifest.id AND blob.damage IS NOT NULL)"
+_NEEDS_DAMAGED = (
+    "EXISTS (WITH RECURSIVE held (id) AS (SELECT manifest.id UNION"
+    " SELECT child.id FROM held JOIN edge ON edge.manifest_id = held.id AND edge.kind = 'child'"
+    " JOIN manifest AS child ON child.repository_id = edge.repository_id AND child.digest = edge.digest)"
+    " SELECT 1 FROM held WHERE (SELECT damaged FROM manifest AS child WHERE child.id = held.id)"
+    " OR EXISTS (SELECT 1 FROM edge JOIN blob ON blob.id = edge.blob_id"
+    " WHERE edge.manifest_id = held.id AND blob.damage IS NOT NULL))"
 )
 
 
@@ -44,7 +48,7 @@ def is_due(tx: ReadTx, manifest: int, *, untagged_after_ms: int) -> bool:
     """Whether the manifest and all that leads to it have been unreachable for so long, and refer to nothing damaged."""
     stays = (
         f"{_LEADING} ({_IS_ROOT} OR manifest.unreachable_clock_ms IS NULL OR manifest.unreachable_clock_ms > ?"
-        f" OR {_IS_DAMAGED}) LIMIT 1"
+        f" OR {_NEEDS_DAMAGED}) LIMIT 1"
     )
     return tx.execute(stays, manifest, tx.clock_ms, tx.clock_ms - untagged_after_ms).fetchone() is None
 

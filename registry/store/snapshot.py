@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import sqlite3
@@ -90,7 +91,14 @@ def set_aside_wal(database: Path) -> list[Path]:
     for name in (f"{database.name}-wal", f"{database.name}-shm"):
         stale = database.with_name(name)
         if stale.exists():
-            moved.append(stale.rename(stale.with_name(f"{name}.stale")))
+            moved.append(stale.rename(_free_name(stale)))
     if moved:
         folder.sync(database.parent)
     return moved
+
+
+def _free_name(path: Path) -> Path:
+    """What earlier restorations have set aside stays."""
+    endings = itertools.chain([".stale"], (f".stale-{number}" for number in itertools.count(2)))
+    names = (path.with_name(f"{path.name}{ending}") for ending in endings)
+    return next(name for name in names if not name.exists())

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from registry.store.clock import Clock
     from registry.store.transactions import ReadTx, WriteTx
 
 
 @asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[Database]:
-    database = Database(path, Hops())
+async def opened(path: Path, clock: Clock | None = None) -> AsyncIterator[Database]:
+    database = Database(path, Hops(), clock)
     await database.open()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(database.run)

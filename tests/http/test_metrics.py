@@ -1,0 +1,93 @@
+"""/metrics: what it says is what the registry has, in Prometheus' own words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio.testing
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.tools.content import CONFIG, begin_upload, digest_of, push_blob, push_image
+from tests.tools.life import DAY, HORIZON, Life
+
+if TYPE_CHECKING:
+    from tests.tools.life import Opened
+
+
+async def scrape(opened: Opened) -> dict[str, float]:
+    """Each sample; all names are ours and every family has a text."""
+    reply = await opened.client("GET", "/metrics")
+    assert (reply.status, reply.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    families = list(text_string_to_metric_families(reply.body.decode()))
+    assert all(family.name.startswith("cargohold_") and family.documentation for family in families)
+    assert {family.type for family in families} == {"gauge", "counter"}
+    samples = [sample for family in families for sample in family.samples]
+    assert len({sample.name for sample in samples}) == len(samples)
+    return {sample.name.removeprefix("cargohold_"): sample.value for sample in samples}
+
+
+async def test_a_new_registry_has_nothing(life: Life) -> None:
+    async with life.opened() as opened:
+        values = await scrape(opened)
+        free, reserve = values.pop("disk_free_bytes"), values.pop("disk_reserve_bytes")
+        assert free > reserve == 0
+        assert "backup_age_seconds" not in values
+        assert set(values.values()) == {0}
+
+
+async def test_what_there_is(life: Life) -> None:
+    async with life.opened() as opened:
+        await push_image(opened.client, "team/app", "1", b"layer")
+        await push_blob(opened.client, "team/app", b"garbage")
+        await begin_upload(opened.client, "team/app")
+        expected = {
+            "blobs": 3,
+            "blob_bytes": len(CONFIG) + 5 + 7,
+            "unreferenced_links": 1,
+            "leased_links": 1,
+            "manifests": 1,
+            "tags": 1,
+            "uploads": 1,
+        }
+        values = await scrape(opened)
+        assert {name: values[name] for name in expected} == expected
+        await opened.registry.backup.take_if_changed()
+        assert (await scrape(opened))["backup_age_seconds"] >= 0
+
+
+async def test_what_garbage_collection_does(life: Life) -> None:
+    async with life.opened() as opened:
+        await push_blob(opened.client, "team/app", b"garbage")
+        life.blob(digest_of(b"orphan")).write_bytes(b"orphan")
+        for seconds in (0, DAY):
+            life.go_on(seconds)
+            await opened.registry.garbage.run(walk=True)
+        values = await scrape(opened)
+        assert (values["condemned_blobs"], values["condemned_bytes"], values["orphans"]) == (1, 7, 1)
+        assert (values["garbage_runs_total"], values["garbage_links_total"]) == (2, 1)
+        assert values["garbage_last_run_age_seconds"] >= 0
+        life.go_on(HORIZON)
+        await opened.registry.garbage.run(walk=True)
+        values = await scrape(opened)
+        assert (values["garbage_removed_blobs_total"], values["garbage_removed_bytes_total"]) == (1, 7)
+        assert (values["blobs"], values["orphans"]) == (0, 0)
+
+
+async def test_damage_scrub_and_restoration(life: Life) -> None:
+    async with life.opened() as opened:
+        await push_image(opened.client, "team/app", "1", b"layer")
+        await opened.registry.backup.take_if_changed()
+        await push_blob(opened.client, "team/app", b"later")
+        died = life.died()
+    died.restore()
+    async with died.opened() as opened:
+        died.blob(digest_of(b"layer")).unlink()
+        await trio.testing.wait_all_tasks_blocked()  # all files are looked at
+        died.go_on(1)
+        await opened.registry.scrub.run(before_ms=None, seconds=60)
+        values = await scrape(opened)
+        assert (values["damaged_blobs"], values["damaged_manifests"], values["is_restored"]) == (1, 0, 1)
+        assert values["scrub_verified_blobs_total"] == 2
+        assert values["scrub_verified_bytes_total"] == len(CONFIG) + 5
+        await opened.registry.restoration.recover()
+        assert (await scrape(opened))["is_restored"] == 0
