@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,7 @@ def gc_run(file: Path | None, data: str | None, *, now: bool, dry_run: bool, as_
     click.echo(f"files without a row {verb}removed: {totals['orphans']:,}")
     leased = status["inventory"]["leased_links"]
     if leased:
-        click.echo(f"kept for clients that may be about to use them (gc.lease_seconds): {leased:,} blobs")
+        click.echo(f"kept for clients that may be about to use them (gc.lease_seconds): {leased:,} links")
 
 
 @gc.command()
@@ -94,8 +95,16 @@ def fsck(file: Path | None, data: str | None, *, full: bool, after: str, limit: 
 
     Exit status: 0 all is well, 1 something was found, 2 the check could not run.
     """
-    findings: list[Any] = []
-    notes: list[Any] = []
+    found = _Found()
+    try:
+        _check(file, data, found, after, limit=limit, full=full)
+    finally:  # also where it could not go on
+        found.report(as_json=as_json)
+    sys.exit(EXIT_FAILED if found.findings else 0)
+
+
+def _check(file: Path | None, data: str | None, found: _Found, after: str, *, limit: float | None, full: bool) -> None:
+    """Take step after step until the end, or until the time is over."""
     stage, _, place = after.partition(":")
     done = 0
     with connected(file, data, failed=_EXIT_COULD_NOT_RUN) as client, _bar("checking") as bar:
@@ -103,28 +112,40 @@ def fsck(file: Path | None, data: str | None, *, full: bool, after: str, limit: 
         parameters = {"full": ""} if full else {}
         while True:
             step = client.operate("POST", "fsck", stage=stage, after=place, **parameters)
-            findings += step["findings"]
-            notes += step["notes"]
+            found.has_begun = True
+            found.findings += step["findings"]
+            found.notes += step["notes"]
             done = done + step["done_bytes"] if place else step["done_bytes"]
             bar.advance(stage or "database", done, step["total_bytes"])
             stage, place = step["next_stage"] or "", step["next_after"]
+            found.stopped_at = f"{stage}:{place}" if stage else None
             if not stage or (end is not None and time.monotonic() >= end):
                 break
-    _report(findings, notes, f"{stage}:{place}" if stage else None, as_json=as_json)
-    sys.exit(EXIT_FAILED if findings else 0)
 
 
-def _report(findings: list[Any], notes: list[Any], stopped_at: str | None, *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps({"findings": findings, "notes": notes, "stopped_at": stopped_at}))
-        return
-    for finding in findings:
-        click.echo(f"{finding['subject']} {finding['message']}")
-    for note in notes:
-        click.echo(f"note: {note['subject']} {note['message']}")
-    click.echo(f"{len(findings):,} findings" if findings else "all is well, as far as was looked")
-    if stopped_at is not None:
-        click.echo(f"stopped for lack of time; go on with --after {stopped_at}")
+@dataclass
+class _Found:
+    """``stopped_at`` is where a check goes on that has not come to its end; None too before its beginning."""
+
+    findings: list[Any] = field(default_factory=list)
+    notes: list[Any] = field(default_factory=list)
+    stopped_at: str | None = None
+    has_begun: bool = False
+
+    def report(self, *, as_json: bool) -> None:
+        if not self.has_begun:
+            return
+        if as_json:
+            parts = {"findings": self.findings, "notes": self.notes, "stopped_at": self.stopped_at}
+            click.echo(json.dumps(parts))
+            return
+        for finding in self.findings:
+            click.echo(f"{finding['subject']} {finding['message']}")
+        for note in self.notes:
+            click.echo(f"note: {note['subject']} {note['message']}")
+        click.echo(f"{len(self.findings):,} findings" if self.findings else "all is well, as far as was looked")
+        if self.stopped_at is not None:
+            click.echo(f"it is not at its end; go on with --after {self.stopped_at}")
 
 
 @click.command()
@@ -179,13 +200,14 @@ def _describe(status: dict[str, Any]) -> Iterator[str]:
     inventory, garbage, disk, backup = (status[name] for name in ("inventory", "garbage", "disk", "backup"))
     live = inventory["blobs"] - inventory["condemned_blobs"]
     yield f"blobs: {live:,}, {inventory['blob_bytes'] - inventory['condemned_bytes']:,} bytes"
-    yield f"of them held by no manifest: {inventory['unreferenced_links']:,}, leased: {inventory['leased_links']:,}"
+    links, leased = inventory["unreferenced_links"], inventory["leased_links"]
+    yield f"links to repositories in which no manifest refers to the blob: {links:,}, leased: {leased:,}"
     yield f"condemned: {inventory['condemned_blobs']:,}, {inventory['condemned_bytes']:,} bytes"
     if garbage["next_removal_seconds"] is not None:
         yield f"the next one is removed in {garbage['next_removal_seconds'] / 3600:.1f} h"
     yield f"files without a row: {inventory['orphans']:,}; open uploads: {inventory['uploads']:,}"
     yield f"damaged: {inventory['damaged_blobs']:,} blobs, {inventory['damaged_manifests']:,} manifests"
-    yield f"disk: {disk['free_bytes'] or 0:,} bytes free, {disk['reserve_bytes']:,} of them kept (storage.reserve)"
+    yield f"disk: {disk['free_bytes'] or 0:,} bytes free, uploads leave {disk['reserve_bytes']:,} (storage.reserve)"
     if garbage["last_run_age_seconds"] is None:
         yield "no run since the daemon started"
     else:

@@ -105,7 +105,7 @@ def test_explain(data: Path) -> None:
 def test_a_lease_is_kept_whatever_is_asked_for(tmp_path: Path) -> None:
     with running(tmp_path / "data") as daemon:
         push_blob(daemon, b"garbage")
-        assert "kept for clients that may be about to use them (gc.lease_seconds): 1 blobs" in said(
+        assert "kept for clients that may be about to use them (gc.lease_seconds): 1 links" in said(
             daemon.data, "gc", "run", "--now"
         )
 
@@ -145,7 +145,7 @@ def test_fsck_in_pieces(data: Path) -> None:
     assert stages == ["rows", "uploads", "names", "files", "manifests", "contents", "None"]
     assert [finding["subject"] for finding in findings] == [digest_of(LAYER)]
     text = said(data, "fsck", "--time-box", "0")
-    assert text.endswith("stopped for lack of time; go on with --after rows:\n")
+    assert text.endswith("it is not at its end; go on with --after rows:\n")
 
 
 def test_fsck_that_can_not_run(tmp_path: Path) -> None:

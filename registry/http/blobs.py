@@ -20,7 +20,7 @@ _CONTENT_TYPE = "application/octet-stream"
 
 async def get(registry: Registry, request: Request, name: str, digest: str) -> Answer:
     """The whole blob, or one range of it (RFC 9110, section 14)."""
-    blob = await blobs.find(registry, parameters.repository_name(name), parameters.digest(digest))
+    blob = await blobs.find(registry, parameters.repository_name(name), parameters.digest(digest), is_pull=True)
     headers = _headers(blob)
     if is_not_modified(request, blob.digest):
         return Answer(304, headers)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
+from registry.oci.errors import InsufficientStorage
 from registry.store import snapshot
 from registry.store.snapshot import SnapshotDamaged
 from registry.store.transactions import count_commits
@@ -55,8 +56,9 @@ class Backup:
         if not self._has_changed():
             return True
         try:
+            self._registry.space.require(self._database.stat().st_size)
             await self._hops(snapshot.take, self._database, self.target, limit_seconds=limit_seconds)
-        except (OSError, sqlite3.Error, SnapshotDamaged) as error:
+        except (OSError, sqlite3.Error, SnapshotDamaged, InsufficientStorage) as error:
             self.failure = str(error)
             log.warning("no snapshot was taken; the one before stays", file=str(self.target), error=str(error))
             return False

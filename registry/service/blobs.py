@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
@@ -10,6 +12,7 @@ from registry.oci.digests import ContentHash
 from registry.oci.errors import BlobReferenced, BlobUnknown
 from registry.service.damage import BlobDamaged
 from registry.store import blobs, damage, links
+from registry.store.space import StorageFull
 
 if TYPE_CHECKING:
     from registry.oci.digests import Digest
@@ -40,17 +43,24 @@ class OpenBlob:
     content_hash: ContentHash | None
 
 
-async def find(registry: Registry, name: RepositoryName, digest: Digest) -> Blob:
+async def find(registry: Registry, name: RepositoryName, digest: Digest, *, is_pull: bool = False) -> Blob:
     """Raises BlobUnknown unless this repository links the blob.
 
     Who is told of a blob that no manifest refers to may be about to push one: the blob is leased before the answer.
+    A pull goes on where the database takes no write.
     """
     stored = registry.database.read_now(blobs.find, name, digest)
     if stored is None or not await _stands(registry, digest, stored.size):
         raise BlobUnknown(digest)
     if _needs_lease(registry, stored):
         lease_ms = registry.policy.garbage.lease_ms
-        if not await registry.database.write(links.lease, name, digest, lease_ms=lease_ms):
+        try:
+            is_there = await registry.database.write(links.lease, name, digest, lease_ms=lease_ms)
+        except (sqlite3.Error, StorageFull):
+            is_there = is_pull
+            if not is_pull:
+                raise
+        if not is_there:
             raise BlobUnknown(digest)
     return Blob(digest, stored.size, stored.verified_ms)
 
@@ -88,7 +98,8 @@ async def read_piece(registry: Registry, file: OpenBlob, start: int, length: int
     if file.content_hash is not None and file.content_hash.size == file.blob.size:
         if file.content_hash.digest() != file.blob.digest:
             await _fail(registry, file, f"the content is that of {file.content_hash.digest()}")
-        await registry.database.write(damage.set_verified, file.blob.digest)
+        with suppress(sqlite3.Error, StorageFull):  # good content goes out, and is verified once more next time
+            await registry.database.write(damage.set_verified, file.blob.digest)
     return piece
 
 
@@ -106,6 +117,8 @@ async def _fail(registry: Registry, file: OpenBlob, cause: str) -> NoReturn:
 
 async def mount(registry: Registry, name: RepositoryName, digest: Digest, source: RepositoryName | None) -> bool:
     """Link a blob of another repository (of any, where ``source`` is None); False where it is not there."""
+    if registry.restoration.is_open and await registry.hops(registry.files.size_of_blob, digest) is None:
+        return False
     lease_ms = registry.policy.garbage.lease_ms
     return await registry.database.write(blobs.mount, name, digest, source, lease_ms=lease_ms)
 
@@ -116,7 +129,7 @@ async def delete(registry: Registry, name: RepositoryName, digest: Digest) -> No
 
 
 def _delete(tx: WriteTx, name: RepositoryName, digest: Digest) -> None:
-    if blobs.find(tx, name, digest) is None:
+    if blobs.find(tx, name, digest, damaged=True) is None:
         raise BlobUnknown(digest)
     referring = blobs.referring_manifests(tx, name, digest, limit=_NAMED_MANIFESTS)
     if referring:

@@ -67,7 +67,7 @@ class Check:
             case "database":
                 step.findings += await self._hops(check.sqlite_findings, self._data / "registry.db")
             case "rows":
-                step.findings += await self._registry.database.read(check.row_findings)
+                step.findings += await self._registry.database.read_long(check.row_findings)
             case "uploads":
                 await self._check_uploads(step)
             case "names":

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -12,7 +12,7 @@ import trio
 
 from registry.oci.digests import ContentHash
 from registry.store import damage
-from registry.store.files import hash_piece
+from registry.store.files import damage_of, hash_piece
 
 if TYPE_CHECKING:
     from registry.oci.digests import Digest
@@ -23,9 +23,6 @@ Pace = Callable[[int], Awaitable[None]]
 """Called after so many bytes were read: waits as long as it takes not to be faster than allowed."""
 
 _VERIFY_BYTES = 4 * 1024 * 1024
-
-_BAD = {errno.EIO: "corrupt", errno.ENOENT: "missing", errno.EUCLEAN: "corrupt", errno.ENODATA: "corrupt"}
-"""What an error on opening or reading says of the file; any other says nothing of it."""
 
 log = structlog.get_logger()
 
@@ -59,7 +56,7 @@ class Damage:
 
     async def report_error(self, digest: Digest, error: OSError, *, descriptor: int | None = None) -> None:
         """Report the blob where the error says that its file is bad. Raises BlobDamaged then, and else the error."""
-        kind = _BAD.get(error.errno or 0)
+        kind = damage_of(error)
         if kind is None:
             raise error
         await self.report(digest, kind, str(error), descriptor=descriptor)
@@ -68,16 +65,21 @@ class Damage:
     async def report_manifest(self, manifest: StoredManifest) -> None:
         """Mark a manifest whose bytes are not what its digest says."""
         with trio.CancelScope(shield=True):
-            await self._registry.database.write(damage.set_manifest_damaged, manifest.id)
-        log.error("a manifest is damaged; the next push of it heals it", digest=str(manifest.digest))
+            news = await self._registry.database.write(damage.set_manifest_damaged, manifest.id, manifest.digest)
+        if news:
+            log.error("a manifest is damaged; the next push of it heals it", digest=str(manifest.digest))
 
     async def verify(self, digest: Digest, size: int, pace: Pace | None = None) -> bool:
-        """Read and hash the whole file, from the disk, and record what was found; whether it is good."""
+        """Read and hash the whole file, from the disk, and record what was found; whether it is good.
+
+        Raises OSError where an error says nothing of the file.
+        """
         registry = self._registry
         try:
             descriptor = await registry.hops(registry.files.open_uncached, digest)
-        except FileNotFoundError:
-            await self.report(digest, "missing")
+        except OSError as error:
+            with suppress(BlobDamaged):
+                await self.report_error(digest, error)
             return False
         try:
             fault = await self._read(digest, size, descriptor, pace)
@@ -98,6 +100,8 @@ class Damage:
                     await pace(content_hash.size - paced)
                     paced = content_hash.size
         except OSError as error:
+            if damage_of(error) is None:
+                raise
             return str(error)
         if (content_hash.size, content_hash.digest()) == (size, digest):
             return ""

@@ -50,14 +50,12 @@ def _of_blob(blob: HeldBlob, times: _Times) -> list[str]:
             f"No repository has it any more ({times.since(blob.condemned_ms)}); its file is removed"
             f" {times.until(goes_ms)}, or earlier if the disk gets full (gc.horizon). A push brings it back."
         )
-    return sentences + [_of_link(link, times, blob.damage) for link in blob.links]
+    return sentences + [_of_link(link, times) for link in blob.links]
 
 
-def _of_link(link: Link, times: _Times, damage: str | None) -> str:
+def _of_link(link: Link, times: _Times) -> str:
     if link.unreferenced_ms is None:
         return f"{link.repository} holds it by {'; '.join(link.manifests)}."
-    if damage is not None:
-        return f"{link.repository} has it although no manifest there refers to it; it stays until a push heals it."
     goes_ms = max(link.unreferenced_ms + times.policy.grace_seconds * 1000, link.kept_until_ms)
     lease = "" if times.has_passed(link.kept_until_ms) else ", and a client may be about to use it (gc.lease_seconds)"
     return (

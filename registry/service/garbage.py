@@ -116,7 +116,7 @@ class Garbage:
     async def _plan(self, *, now: bool) -> Plan:
         if self._registry.restoration.is_open:
             raise GarbagePaused("garbage collection is paused: the database was restored; see cargohold recover")
-        return await self._registry.database.read(garbage.plan, self._rules(now=now))
+        return await self._registry.database.read_long(garbage.plan, self._rules(now=now))
 
     def _rules(self, *, now: bool) -> Rules:
         policy = self._registry.policy.garbage
@@ -139,10 +139,11 @@ class Garbage:
         manifests = await self._each(partial(garbage.collect_manifest, untagged_after_ms=after_ms), plan.manifests)
         for name, digest in filter(None, manifests):
             log.info("untagged manifest collected", repository=name, digest=digest)
+            await trio.lowlevel.checkpoint()  # a line takes its time, and there may be many
         tags_removed = await self._each(partial(garbage.collect_tag, grace_ms=grace_ms), plan.tags)
         links = await self._each(partial(garbage.collect_link, grace_ms=grace_ms), plan.links)
         condemned = [size for _, size in links if size is not None]
-        removed = await self._remove(plan.removed)
+        removed = await self._remove(plan.removed, plan.removal_age_ms)
         return Totals(
             manifests=sum(each is not None for each in manifests),
             tags=sum(tags_removed),
@@ -162,10 +163,9 @@ class Garbage:
             results += await self._registry.database.write(garbage.each, step, batch, limit_ms=policy.max_lock_ms)
         return results
 
-    async def _remove(self, digests: Sequence[Digest]) -> list[int]:
+    async def _remove(self, digests: Sequence[Digest], age_ms: int) -> list[int]:
         """Rows of condemned blobs first, then, after their COMMIT, the files; the sizes of those removed."""
         policy = self._registry.policy.garbage
-        age_ms = min(policy.lease_ms, int(policy.horizon_seconds * 1000))
         sizes: list[int] = []
         for start in range(0, len(digests), policy.batch):
             batch = digests[start : start + policy.batch]
@@ -186,7 +186,10 @@ class Garbage:
         if walk or trio.current_time() - self._walked_at >= _WALK_SECONDS:
             await self._walk()
             self._walked_at = trio.current_time()
-        removed = sum([await self._remove_orphan(path) for path in await self._orphans_to_remove()])
+        paths = await self._orphans_to_remove()
+        if paths:
+            await self._registry.restoration.raise_mark()
+        removed = sum([await self._remove_orphan(path) for path in paths])
         gone = [path for path in await self._due_orphans() if not await self._registry.hops(self._files.exists, path)]
         await self._each(orphans.forget, gone)
         return removed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from registry.oci.errors import (
     PreconditionFailed,
 )
 from registry.store import manifests, repositories, tags
+from registry.store.space import StorageFull
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +79,8 @@ async def read(registry: Registry, name: RepositoryName, reference: Tag | Digest
     if not content.is_intact:
         await registry.damage.report_manifest(content.manifest)
         raise ManifestUnknown(reference)
-    await _lease(registry, content.manifest)
+    with suppress(sqlite3.Error, StorageFull):  # a pull goes on where the database takes no write
+        await _lease(registry, content.manifest)
     return content
 
 
@@ -118,6 +122,8 @@ async def push(
         _check(tx, name, reference, condition)
         _push(tx, name, digest, tags_to_point, manifest, principal.name, allow_missing=registry.policy.allow_missing)
 
+    if registry.restoration.is_open:
+        await registry.restoration.look_for(edge.digest for edge in manifest.edges)
     if registry.database.read_now(manifests.find, name, digest) is None:  # to move a tag needs next to nothing
         registry.space.require_for_rows()
     await registry.database.write(push_if_met)

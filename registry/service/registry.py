@@ -94,9 +94,11 @@ async def open_registry(
                 await registry.restoration.begin()
                 await registry.expiry.drop_lost()
                 await registry.space.look()
-                for watch in registry.watches():
-                    background.start_soon(watch)
-                yield registry
+                async with trio.open_nursery() as watching:
+                    for watch in registry.watches():
+                        watching.start_soon(watch)
+                    yield registry
+                    watching.cancel_scope.cancel()
                 with trio.CancelScope(shield=True):
                     await registry.restoration.end()
                     await registry.backup.at_stop()

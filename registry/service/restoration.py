@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
+from registry.service.damage import BlobDamaged
 from registry.store import damage, mark, snapshot
 from registry.store.mark import Mark
 from registry.store.space import StorageFull, is_full
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
+    from registry.oci.digests import Digest
     from registry.service.registry import Registry
     from registry.store.damage import BrokenTag
 
@@ -114,26 +117,49 @@ class Restoration:
         """Look for what is missing, beside the requests, and save the daemon's clock each minute."""
         is_checked = not self.is_open
         while True:
-            with suppress(OSError, sqlite3.Error, StorageFull):  # the next minute tries again
+            try:
                 await self._registry.database.write(mark.state)
                 if not is_checked:
                     await self.check_files()
                     is_checked = True
                     losses = await self.losses()
                     log.error("restored: looked at every blob", damaged=len(losses.blobs), broken_tags=len(losses.tags))
+            except (OSError, sqlite3.Error, StorageFull) as error:
+                log.warning("the clock is not saved; the next minute tries again", error=str(error))
             await trio.sleep(_CLOCK_SECONDS)
 
     async def check_files(self) -> None:
-        """Mark the blobs whose files are missing or have another size."""
-        registry, after = self._registry, ""
-        while page := await registry.database.read(damage.list_blobs, after=after):
-            for digest, size in page:
-                found = await registry.hops(registry.files.size_of_blob, digest)
-                if found is None:
-                    await registry.damage.report(digest, "missing")
-                elif found != size:
-                    await registry.damage.verify(digest, size)
+        """Mark the blobs whose files are missing or bad, and clear the mark of those that have come back."""
+        after = ""
+        while page := await self._registry.database.read(damage.list_blobs, after=after):
+            for digest, size, known in page:
+                try:
+                    await self._check_file(digest, size, known)
+                except OSError as error:
+                    log.warning("a file can't be looked at", digest=str(digest), error=str(error))
             after = str(page[-1][0])
+
+    async def look_for(self, digests: Iterable[Digest]) -> None:
+        """Look for the files of these blobs now: a push is about to rely on them."""
+        for digest in digests:
+            size = self._registry.database.read_now(damage.find_size, digest)
+            if size is not None:
+                await self._check_file(digest, size, None)
+
+    async def _check_file(self, digest: Digest, size: int, known: str | None) -> None:
+        registry = self._registry
+        try:
+            found = await registry.hops(registry.files.size_of_blob, digest)
+        except OSError as error:
+            with suppress(BlobDamaged):
+                await registry.damage.report_error(digest, error)
+            return
+        if found is None and known is None:
+            await registry.damage.report(digest, "missing")
+        elif found == size and known == "missing":
+            await registry.database.write(damage.set_present, digest)
+        elif found not in {None, size} and known is None:
+            await registry.damage.verify(digest, size)
 
     async def losses(self) -> Losses:
         return Losses(

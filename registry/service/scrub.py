@@ -13,6 +13,7 @@ from registry.store import damage
 from registry.store.space import StorageFull
 
 if TYPE_CHECKING:
+    from registry.oci.digests import Digest
     from registry.service.damage import Pace
     from registry.service.registry import Registry
 
@@ -42,15 +43,24 @@ class Scrub:
         self.verified_bytes = 0
 
     async def watch(self) -> None:
-        """Verify what was not verified for scrub.verified_seconds, at scrub.bytes_per_second."""
-        registry = self._registry
+        """Verify what was not verified for scrub.verified_seconds, at scrub.bytes_per_second.
+
+        A blob whose reading fails for a reason that says nothing of it is passed over until all others were read.
+        """
+        registry, passed = self._registry, set[str]()
+        found: tuple[Digest, int] | None = None
         while True:
+            before_ms = registry.database.clock.now_ms() - int(registry.policy.scrub.verified_seconds * 1000)
             try:
-                before_ms = registry.database.clock.now_ms() - int(registry.policy.scrub.verified_seconds * 1000)
-                if await self._verify_next(before_ms, self._pace) is None:
+                found = await registry.database.read(damage.find_unverified, before_ms=before_ms, passed=passed)
+                if found is None:
+                    passed.clear()
                     await trio.sleep(_IDLE_SECONDS)
+                    continue
+                await self._verify(*found, self._pace)
             except (OSError, sqlite3.Error, StorageFull) as error:
                 log.warning("the scrub waits", error=str(error), seconds=_IDLE_SECONDS)
+                passed |= set() if found is None else {str(found[0])}
                 await trio.sleep(_IDLE_SECONDS)
 
     async def run(self, *, before_ms: int | None, seconds: float) -> Progress:
@@ -58,26 +68,23 @@ class Scrub:
         registry = self._registry
         before = registry.database.clock.now_ms() if before_ms is None else before_ms
         verified, size, bad = 0, 0, []
-        with trio.move_on_after(seconds):
-            while (found := await self._verify_next(before, None)) is not None:
-                digest, length, is_good = found
-                verified, size = verified + 1, size + length
-                if not is_good:
-                    bad.append(digest)
+        end = trio.current_time() + seconds
+        while verified == 0 or trio.current_time() < end:
+            found = await registry.database.read(damage.find_unverified, before_ms=before)
+            if found is None:
+                break
+            if not await self._verify(*found, None):
+                bad.append(str(found[0]))
+            verified, size = verified + 1, size + found[1]
         left_blobs, left_bytes = await registry.database.read(damage.unverified, before_ms=before)
         return Progress(before, verified, size, bad, left_blobs, left_bytes)
 
-    async def _verify_next(self, before_ms: int, pace: Pace | None) -> tuple[str, int, bool] | None:
-        """Verify one blob: its digest, its size, whether it is good. None where none was verified before this."""
-        found = await self._registry.database.read(damage.find_unverified, before_ms=before_ms)
-        if found is None:
-            return None
-        digest, size = found
-        with trio.CancelScope(shield=pace is None):
-            is_good = await self._registry.damage.verify(digest, size, pace)
+    async def _verify(self, digest: Digest, size: int, pace: Pace | None) -> bool:
+        """Verify one blob; whether it is good."""
+        is_good = await self._registry.damage.verify(digest, size, pace)
         self.verified_blobs += 1
         self.verified_bytes += size
-        return str(digest), size, is_good
+        return is_good
 
     async def _pace(self, length: int) -> None:
         await trio.sleep(length / self._registry.policy.scrub.bytes_per_second)

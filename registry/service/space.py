@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from registry.oci.errors import RegistryError
     from registry.service.registry import Registry
+    from registry.store.files import UploadFile
     from registry.store.space import Room
 
 _GIB = 1024**3
@@ -31,7 +32,8 @@ class Space:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._room: Room | None = None
-        self._promised = 0
+        self._promises: dict[UploadFile, int] = {}
+        """Where each upload that is being received will end."""
         self._low = False
 
     @property
@@ -86,7 +88,8 @@ class Space:
         complaint = self.complaint()
         if complaint is not None:
             raise InsufficientStorage(f"no room for this upload ({complaint})")
-        if self._room is not None and self._room.free_bytes - self._promised - length < self.reserve_bytes:
+        promised = sum(max(end - file.offset, 0) for file, end in self._promises.items())
+        if self._room is not None and self._room.free_bytes - promised - length < self.reserve_bytes:
             raise InsufficientStorage(f"no room for {length:,} bytes above storage.reserve")
 
     def require_for_rows(self) -> None:
@@ -95,17 +98,17 @@ class Space:
             raise InsufficientStorage("no room left, not even for a manifest (storage.reserve)")
 
     @contextmanager
-    def promise(self, length: int | None) -> Iterator[None]:
-        """Keep room for a body of ``length`` bytes while it is received. Raises InsufficientStorage."""
+    def promise(self, file: UploadFile, length: int | None) -> Iterator[None]:
+        """Keep room for a body of ``length`` bytes while the file receives it. Raises InsufficientStorage."""
         if length == 0:
             self.require_for_rows()
         else:
             self.require(length or 0)
-        self._promised += length or 0
+        self._promises[file] = file.offset + (length or 0)
         try:
             yield
         finally:
-            self._promised -= length or 0
+            del self._promises[file]
 
 
 def shortage(error: BaseException) -> RegistryError | None:

@@ -17,7 +17,7 @@ from registry.oci.upload import Upload
 from registry.service.hashes import RunningHashes
 from registry.store import blobs, uploads
 from registry.store.files import UploadGone
-from registry.store.space import StorageFull
+from registry.store.writer import CommitUnknown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterator
@@ -64,6 +64,8 @@ class Uploads:
         self._registry = registry
         self._writers: dict[str, _Writer] = {}
         self._hashes = RunningHashes()
+        self._doubtful: set[str] = set()
+        """Uploads whose file could not be synced: before anything is built on it, it is renewed."""
 
     async def begin(self, name: RepositoryName, principal: Principal, algorithm: str = CANONICAL) -> Upload:
         """Open a session; it lasts until it is closed, cancelled, or idle for too long."""
@@ -173,18 +175,21 @@ class Uploads:
         """
         if len(self._writers) > self._registry.policy.concurrent_uploads:
             raise TooManyRequests("too many uploads at once (uploads.concurrent_limit)", retry_after_seconds=1)
+        if upload.id in self._doubtful:
+            await self._registry.hops(self._registry.files.renew_upload, upload.id, upload.offset)
+            self._doubtful.discard(upload.id)
         try:
             file = await self._registry.hops(self._registry.files.open_upload, upload.id, upload.offset)
         except UploadGone:
             raise BlobUploadUnknown from None
         try:
-            with self._registry.space.promise(length):
+            with self._registry.space.promise(file, length):
                 yield file
         finally:
             with trio.CancelScope(shield=True):
                 await self._registry.hops(file.close)
-                if file.is_doubtful:
-                    await self._end_after_failed_sync(upload)
+            if file.is_doubtful:
+                self._doubtful.add(upload.id)
 
     async def _receive(
         self, file: UploadFile, chunk: Chunk, length: int | None, content_hash: ContentHash | None
@@ -197,16 +202,21 @@ class Uploads:
                 if length is not None and file.offset + len(gathered) - start > length:
                     raise SizeInvalid(f"the body has more than the {length} bytes that its headers announce")
                 if len(gathered) >= _PIECE_BYTES:
-                    self._registry.space.require()
-                    await self._registry.hops(file.append, gathered, content_hash)
+                    await self._registry.hops(self._append, file, gathered, content_hash)
                     gathered = bytearray()
-            await self._registry.hops(file.append, gathered, content_hash)
+            await self._registry.hops(self._append, file, gathered, content_hash)
         except (trio.Cancelled, BodyInterrupted):
             with trio.CancelScope(shield=True):
                 await self._registry.hops(file.append, gathered, content_hash)
             raise
         if length is not None and file.offset - start < length:
             raise SizeInvalid(f"the body has {file.offset - start} bytes, its headers announce {length}")
+
+    def _append(self, file: UploadFile, piece: bytearray, content_hash: ContentHash | None) -> None:
+        """Write and hash a piece, unless it would use what is reserved. Raises StorageFull, OSError."""
+        if piece:
+            self._registry.store_space.require(self._registry.space.reserve_bytes + len(piece))
+        file.append(piece, content_hash)
 
     async def _acknowledge(self, upload: Upload, file: UploadFile, content_hash: ContentHash | None) -> Upload:
         """Make what arrived durable and count it; not cancelled, for it would be lost."""
@@ -236,23 +246,21 @@ class Uploads:
                     await self._registry.hops(self._registry.files.publish, file, digest)
                     lease_ms = self._registry.policy.garbage.lease_ms
                     await self._registry.database.write(_record, upload, digest, file.offset, lease_ms=lease_ms)
+                except CommitUnknown:
+                    raise
                 except BaseException:
                     await self._take_back(upload, digest)
                     raise
 
     async def _take_back(self, upload: Upload, digest: Digest) -> None:
-        """Give the session its file back, so that it can be closed again, unless a row stands for the blob."""
+        """Give the session its file back, so that it can be closed again.
+
+        Not where a row stands for the blob, nor in a restored registry, where no file under a digest is touched.
+        """
         with suppress(OSError, sqlite3.Error):
-            if self._registry.database.read_now(blobs.is_known, digest):
+            if self._registry.restoration.is_open or self._registry.database.read_now(blobs.is_known, digest):
                 return
             await self._registry.hops(self._registry.files.take_back, digest, upload.id)
-
-    async def _end_after_failed_sync(self, upload: Upload) -> None:
-        """What the kernel has of the file is in doubt: nothing is built on it, the client begins anew."""
-        with suppress(OSError, sqlite3.Error, StorageFull):
-            await self._registry.database.write(uploads.remove, upload.id)
-            await self._registry.hops(self._registry.files.remove_upload, upload.id)
-            self._hashes.forget(upload.id)
 
 
 def _record(tx: WriteTx, upload: Upload, digest: Digest, size: int, *, lease_ms: int) -> None:

@@ -26,15 +26,16 @@ class StoredBlob:
     kept_until_ms: int
 
 
-def find(tx: ReadTx, name: RepositoryName, digest: Digest) -> StoredBlob | None:
-    """The blob, if the repository links it and its file is not known to be damaged."""
+def find(tx: ReadTx, name: RepositoryName, digest: Digest, *, damaged: bool = False) -> StoredBlob | None:
+    """The blob, if the repository links it and its file is not known to be damaged, unless ``damaged`` will do."""
     row = tx.execute(
         "SELECT blob.size, verified_clock_ms, unreferenced_clock_ms, kept_until_clock_ms FROM repository"
         " JOIN repository_blob ON repository_blob.repository_id = repository.id"
         " JOIN blob ON blob.id = repository_blob.blob_id"
-        " WHERE repository.name = ? AND blob.digest = ? AND damage IS NULL",
+        " WHERE repository.name = ? AND blob.digest = ? AND (damage IS NULL OR ?)",
         name.value,
         str(digest),
+        damaged,
     ).fetchone()
     return None if row is None else StoredBlob(*row)
 

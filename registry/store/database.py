@@ -36,6 +36,7 @@ class Database:
     def __init__(self, path: Path, hops: Hops, clock: Clock | None = None) -> None:
         self._path = path
         self._hops = hops.with_own_threads(1 + READERS)
+        self._long_hops = hops.unwatched()
         self.clock = clock or Clock()
         self._writer = Writer(path, self._hops, self.clock)
         self._loop_reader: sqlite3.Connection
@@ -80,6 +81,15 @@ class Database:
             reader = self._idle_readers.pop()
             try:
                 return await self._hops(self._read, reader, function, args, kwargs)
+            finally:
+                self._idle_readers.append(reader)
+
+    async def read_long(self, function: Callable[Concatenate[ReadTx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """A read that may take many seconds without anything being wrong with the disk."""
+        async with self._reader_places:
+            reader = self._idle_readers.pop()
+            try:
+                return await self._long_hops(self._read, reader, function, args, kwargs)
             finally:
                 self._idle_readers.append(reader)
 

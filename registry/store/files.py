@@ -6,7 +6,9 @@ Every function here blocks; the service calls them by a hop. The order in which 
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -25,6 +27,14 @@ _WRITEBACK_BYTES = 8 * 1024 * 1024
 _READ_BYTES = 1024 * 1024
 
 _WALK_NAMES = 1000
+
+
+_DAMAGE = {errno.ENOENT: "missing", errno.EIO: "corrupt", errno.EUCLEAN: "corrupt", errno.ENODATA: "corrupt"}
+
+
+def damage_of(error: OSError) -> str | None:
+    """What an error on opening or reading a blob says of its file; None where it says nothing of it."""
+    return _DAMAGE.get(error.errno or 0)
 
 
 class UploadGone(Exception):
@@ -62,14 +72,24 @@ class Files:
         """
         path = self._blob_path(digest)
         path.parent.stat()
+        if descriptor is None:
+            return self._can_be_opened(path)
         try:
             current = path.stat()
         except FileNotFoundError:
             return False
-        if descriptor is None:
-            return True
         opened = os.fstat(descriptor)
         return (current.st_dev, current.st_ino) != (opened.st_dev, opened.st_ino)
+
+    @staticmethod
+    def _can_be_opened(path: Path) -> bool:
+        try:
+            os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        except OSError as error:
+            if damage_of(error) is None:
+                raise
+            return False
+        return True
 
     def open_upload(self, upload_id: str, offset: int) -> UploadFile:
         """The file of an upload, cut to ``offset`` bytes, ready to append to.
@@ -87,6 +107,17 @@ class Files:
         os.ftruncate(descriptor, offset)
         return UploadFile(path, descriptor, offset)
 
+    def renew_upload(self, upload_id: str, offset: int) -> None:
+        """Put a durable copy of what was acknowledged in the place of a file whose sync failed."""
+        path, copy = self._uploads / upload_id, self._uploads / f"{upload_id}.copy"
+        with path.open("rb") as source, copy.open("wb") as target:
+            shutil.copyfileobj(source, target, _READ_BYTES)
+            target.truncate(offset)
+            target.flush()
+            os.fsync(target.fileno())
+        copy.rename(path)
+        folder.sync(self._uploads)
+
     def publish(self, file: UploadFile, digest: Digest) -> None:
         """Make the upload durable under its digest. A file of that name is replaced: this one was verified just now."""
         target = self._blob_path(digest)
@@ -95,9 +126,11 @@ class Files:
         folder.sync(target.parent)
 
     def take_back(self, digest: Digest, upload_id: str) -> None:
-        """Undo the rename of ``publish``, where the file is there."""
-        with suppress(FileNotFoundError):
-            os.rename(self._blob_path(digest), self._uploads / upload_id)
+        """Undo the rename of ``publish``, if it came to it."""
+        upload = self._uploads / upload_id
+        if not upload.exists():
+            with suppress(FileNotFoundError):
+                os.rename(self._blob_path(digest), upload)
 
     def remove_upload(self, upload_id: str) -> None:
         (self._uploads / upload_id).unlink(missing_ok=True)
@@ -180,7 +213,7 @@ class UploadFile:
         """Make what was appended durable.
 
         After an error nothing of it may be relied on. Where room was all that was missing, what was appended is cut
-        off, and may be sent again; after any other error the file ``is_doubtful`` and not synced again.
+        off, and may be sent again; after any other error the file ``is_doubtful``: it is not synced again but renewed.
         """
         with _naming(self.path):
             try:

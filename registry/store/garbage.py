@@ -62,6 +62,7 @@ class Plan:
     condemned_bytes: int
     removed: Sequence[Digest]
     removed_bytes: int
+    removal_age_ms: int
 
 
 def plan(tx: ReadTx, rules: Rules) -> Plan:
@@ -82,6 +83,7 @@ def plan(tx: ReadTx, rules: Rules) -> Plan:
         condemned_bytes=sum(condemned),
         removed=[digest for digest, _ in removed],
         removed_bytes=sum(size for _, size in removed),
+        removal_age_ms=min(rules.horizon, rules.lease) if rules.shortage_bytes > 0 else rules.horizon,
     )
 
 
@@ -97,6 +99,7 @@ def _plan_manifests(tx: ReadTx, rules: Rules) -> tuple[list[int], list[int], lis
             (to_clear if marked else to_mark).append(manifest)
         elif marked and reachability.is_due(tx, manifest, untagged_after_ms=rules.untagged_after):
             collected.append(manifest)
+    collected.sort(key=lambda manifest: reachability.count_leading(tx, manifest))  # an index before what it lists
     return to_mark, to_clear, collected
 
 
@@ -120,10 +123,10 @@ def _plan_links(tx: ReadTx, rules: Rules, manifests_collected: Sequence[int]) ->
     if rules.grace == 0 and manifests_collected:
         due += tx.execute(
             "WITH collected (id) AS MATERIALIZED (SELECT value FROM json_each(?))"
-            " SELECT repository_id, blob_id FROM repository_blob AS link JOIN blob ON blob.id = blob_id"
+            " SELECT repository_id, blob_id FROM repository_blob AS link"
             " WHERE (repository_id, blob_id) IN"
             " (SELECT repository_id, blob_id FROM edge WHERE manifest_id IN collected AND blob_id IS NOT NULL)"
-            " AND link.kept_until_clock_ms <= ? AND damage IS NULL AND NOT EXISTS (SELECT 1 FROM edge"
+            " AND link.kept_until_clock_ms <= ? AND NOT EXISTS (SELECT 1 FROM edge"
             " WHERE edge.repository_id = link.repository_id AND edge.blob_id = link.blob_id"
             " AND edge.manifest_id NOT IN collected)",
             json.dumps(manifests_collected),

@@ -77,7 +77,8 @@ def take_inventory(tx: ReadTx) -> Inventory:
     ).fetchone()
     counted = tx.execute(
         "SELECT (SELECT COUNT(*) FROM manifest), (SELECT COUNT(*) FROM tag), (SELECT COUNT(*) FROM upload),"
-        " (SELECT COUNT(*) FROM orphan), (SELECT COUNT(*) FROM blob WHERE damage IS NOT NULL),"
+        " (SELECT COUNT(*) FROM orphan), (SELECT COUNT(*) FROM blob WHERE damage IS NOT NULL"
+        " AND condemned_clock_ms IS NULL),"
         " (SELECT COUNT(*) FROM manifest WHERE damaged)"
     ).fetchone()
     return Inventory(*blobs, *links, *counted)

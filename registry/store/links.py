@@ -82,10 +82,10 @@ def mark_unreferenced(tx: WriteTx, repository: int, blobs: Iterable[int]) -> Non
 
 
 def is_due(tx: ReadTx, repository: int, blob: int, *, grace_ms: int) -> bool:
-    """Whether nothing keeps the link: no manifest, no lease, no grace, no hope that a damaged blob is healed."""
+    """Whether nothing keeps the link: no manifest, no lease, no grace."""
     row = tx.execute(
-        "SELECT 1 FROM repository_blob JOIN blob ON blob.id = blob_id WHERE repository_id = ? AND blob_id = ?"
-        " AND unreferenced_clock_ms <= ? AND repository_blob.kept_until_clock_ms <= ? AND damage IS NULL"
+        "SELECT 1 FROM repository_blob WHERE repository_id = ? AND blob_id = ?"
+        " AND unreferenced_clock_ms <= ? AND kept_until_clock_ms <= ?"
         f" AND NOT {_IS_REFERENCED}",
         repository,
         blob,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from registry.oci.digests import Digest
 from registry.oci.manifest import EdgeKind
-from registry.store import links
+from registry.store import links, reachability
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -89,13 +89,13 @@ def read_body(tx: ReadTx, manifest: int) -> bytes:
 def add(tx: WriteTx, repository: int, digest: Digest, manifest: Manifest) -> int:
     """Store a manifest; one that is there takes the type of this push, and is healed by it. Returns its id."""
     existing = tx.execute(
-        "SELECT id, media_type, damaged FROM manifest WHERE repository_id = ? AND digest = ?", repository, str(digest)
+        "SELECT id, media_type, damaged, unreachable_clock_ms FROM manifest WHERE repository_id = ? AND digest = ?",
+        repository,
+        str(digest),
     ).fetchone()
     if existing is not None:
-        tx.execute(
-            "UPDATE manifest SET unreachable_clock_ms = NULL WHERE id = ? AND unreachable_clock_ms IS NOT NULL",
-            existing[0],
-        )
+        if existing[3] is not None:
+            reachability.clear_below(tx, existing[0])
         if (existing[1], existing[2]) == (manifest.media_type, 0) and _has_body(tx, existing[0], manifest.body):
             return int(existing[0])  # the same bytes read as the same type say the same
     (stored,) = tx.execute(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from registry.store.transactions import ReadTx, WriteTx
 
-_UPLOAD = re.compile(r"uploads/(probe|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+_UPLOAD = re.compile(r"uploads/(probe|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.copy)?)")
 
 
 def digest_of(path: str) -> Digest | None:

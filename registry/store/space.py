@@ -53,6 +53,11 @@ class Space:
         missing = max(self._ballast_bytes(total) - self._laid_bytes(), 0)
         return Room(total, max(free - missing, 0), found.f_favail if found.f_files else None)
 
+    def require(self, free_bytes: int) -> None:
+        """Raises StorageFull unless so many bytes are free at this moment."""
+        if self.room().free_bytes < free_bytes:
+            raise StorageFull(f"less than {free_bytes:,} bytes are free (storage.reserve)")
+
     def lay_ballast(self) -> None:
         """Set room aside for the database, durably, where it is not; without room for it, go without."""
         size = self._ballast_bytes(self.room().total_bytes)

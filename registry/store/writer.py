@@ -39,6 +39,10 @@ class DatabaseDamaged(Exception):
     """The file is no database, or SQLite's own check found damage after an I/O error. Nothing is written any more."""
 
 
+class CommitUnknown(sqlite3.OperationalError):
+    """A COMMIT failed, and it can't be ruled out that what it wrote is there after the next start."""
+
+
 class _Job(Generic[T]):
     """One function that waits for its COMMIT, and then its outcome."""
 
@@ -136,7 +140,7 @@ class Writer:
             with trio.CancelScope(shield=True):
                 tried = await self._hops(self._commit, group)
         except BaseException as error:
-            _fail(tried, error)
+            _fail(tried, error, CommitUnknown)
             raise
         finally:
             for job in tried:
@@ -146,15 +150,16 @@ class Writer:
     def _commit(self, group: list[_Job[Any]]) -> list[_Job[Any]]:
         """Give each job that is tried its outcome; those jobs. Raises DatabaseDamaged, and what reopening raises.
 
-        Where there is no room, the ballast is given up and the group tried once more.
+        Where there is no room, the ballast and what the WAL holds are given up and the group is tried once more.
         """
         tried, error = self._try(group)
-        if error is not None and self._is_full(error) and self._space.drop_ballast():
+        if error is not None and self._is_full(error):
+            self._space.drop_ballast()
             with suppress(sqlite3.Error):
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             tried, error = self._try(group)
         if error is not None:
-            _fail(tried, StorageFull(f"no room for the database: {error}") if self._is_full(error) else error)
+            _fail(tried, error, _kind(error, is_full=self._is_full(error)))
         return tried
 
     def _try(self, group: list[_Job[Any]]) -> tuple[list[_Job[Any]], sqlite3.Error | None]:
@@ -164,7 +169,7 @@ class Writer:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._run_jobs(group, tried)
-            self.changes += self._connection.total_changes > before
+            changed = self._connection.total_changes > before
             self._connection.execute("UPDATE daemon SET commits = commits + 1, clock_ms = ?", (self._clock.now_ms(),))
         except sqlite3.Error as error:
             if self._connection.in_transaction:
@@ -178,20 +183,24 @@ class Writer:
             self._reopen(error)
             expected, self._commits = self._commits + 1, self._counted()
             if self._commits == expected:
+                self.changes += changed
                 return tried, None
-            self._overwrite()
-            return tried, error
+            return tried, error if self._overwrite() else CommitUnknown(str(error))
         self._commits += 1
+        self.changes += changed
         return tried, None
 
-    def _overwrite(self) -> None:
+    def _overwrite(self) -> bool:
         """Commit a row of our own in the place of a group that failed, which a restart might find in the WAL after all.
 
-        Where this fails as well, the next commit does it.
+        Where this fails as well, the next commit does it, and until then the outcome is unknown.
         """
-        with suppress(sqlite3.Error):
+        try:
             self._connection.execute("UPDATE daemon SET commits = commits + 1")
-        self._commits = self._counted()
+        except sqlite3.Error:
+            return False
+        self._commits += 1
+        return True
 
     def _is_full(self, error: sqlite3.Error) -> bool:
         """Whether there was no room. A quota that is used up is an I/O error to SQLite, so the disk is asked."""
@@ -262,9 +271,15 @@ def _code(error: BaseException) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
-def _fail(jobs: list[_Job[Any]], error: BaseException) -> None:
+def _kind(error: sqlite3.Error, *, is_full: bool) -> type[Exception]:
+    """What callers are told of a group that was not committed."""
+    if isinstance(error, CommitUnknown):
+        return CommitUnknown
+    return StorageFull if is_full else sqlite3.OperationalError
+
+
+def _fail(jobs: list[_Job[Any]], error: BaseException, kind: type[Exception]) -> None:
     """Give each job an error of its own: each is raised in another task."""
-    kind = StorageFull if isinstance(error, StorageFull) else sqlite3.OperationalError
     for job in jobs:
         job.result = None
         job.error = kind(str(error))

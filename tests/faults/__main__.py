@@ -21,6 +21,10 @@ KINDS = (
     "full_disk",
     "races",
     "soak",
+    "bit_rot",
+    "growth",
+    "restore",
+    "crowd",
 )
 """Modules of this package; each has ``run(folder, *, full) -> Report``."""
 

@@ -196,15 +196,10 @@ class _Bench:
 
     def _repeat(self, case: Case, hit: Sequence[Call], perform: Perform) -> None:
         """The same request once more, without a fault."""
-        with watching(self.daemon.process.pid, self._log) as trace:
-            perform()
+        perform()
         answer = self.ledger.last
         if not _succeeded(answer) and not (case.act.may_be_gone and answer is not None and answer[0] == 404):
             self._say(f"{case}: repeated", [f"the same request is answered with {describe(answer)}"])
-        failed = {call.path for call in hit if call.name in _SYNCS and "/uploads/" in call.path and case.error == "EIO"}
-        again = {call.path for call in trace.calls if call.name in _SYNCS} & failed
-        if _succeeded(answer) and again:
-            self._say(f"{case}: repeated", [f"acknowledged after a second sync of {path}" for path in sorted(again)])
         self._say(f"{case}: repeated", self._verify())
 
     def restart(self) -> None:

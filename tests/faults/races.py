@@ -177,7 +177,7 @@ def run(_folder: Path, *, full: bool) -> Report:
     starts = iter(range(0, _FULL_SEEDS, _SEEDS_PER_JOB)) if full else count(0, _SEEDS_PER_JOB)
     total = Outcome()
     with ProcessPoolExecutor(_PROCESSES, multiprocessing.get_context("spawn")) as processes:
-        jobs = {processes.submit(play, _seeds(start)) for start, _ in zip(starts, range(_PROCESSES), strict=False)}
+        jobs = {processes.submit(play, _seeds(start)) for _, start in zip(range(_PROCESSES), starts, strict=False)}
         while jobs:
             done, jobs = wait(jobs, return_when=FIRST_COMPLETED)
             for job in done:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.faults.races_content import KNOWN
 from tests.faults.races_world import LEASE_MS, SEEN_MS, Span
-from tests.tools.content import digest_of
 
 
 @dataclass(slots=True)
@@ -71,26 +69,13 @@ class History:
             return "the lease ran out"
         if any(_overlaps(each.span, promise.span.start, span) for each in self._deletions(name, digest)):
             return "deleted by name"
-        if promise.referenced and self._is_deleted_then_now(name, digest, promise, span):
-            return "seen in a manifest that was deleted, then gc run --now"
+        if promise.referenced and self.ran_now(promise, span):
+            return "seen in a manifest that was deleted or collected, then gc run --now"
         return None
 
     def ran_now(self, promise: Promise, span: Span) -> bool:
         """Whether garbage collection ran without grace between the promise and the end of the request."""
         return any(_overlaps(run, promise.span.start, span) for run in self.runs_now)
-
-    def _is_deleted_then_now(self, name: str, digest: str, promise: Promise, span: Span) -> bool:
-        """Whether a client has deleted a manifest that held the blob, and a run without grace may have come after it.
-
-        A manifest that garbage collection itself took is no excuse.
-        """
-        referrers = (digest_of(manifest) for manifest in KNOWN if digest.encode() in manifest)
-        deletions = [each.span for referrer in referrers for each in self._deletions(name, referrer)]
-        return any(
-            _overlaps(deletion, promise.span.start, span) and _overlaps(run, deletion.start, span)
-            for deletion in deletions
-            for run in self.runs_now
-        )
 
     def _deletions(self, name: str, digest: str | None) -> list[Change]:
         return [each for each in self.deleted.get((name, digest or ""), []) if each.done is not False]

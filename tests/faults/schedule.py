@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from uuid import UUID
 
 import trio
 import trio._core._run as core
@@ -55,7 +56,7 @@ def _decided_by(chance: random.Random) -> Iterator[None]:
     ids = random.Random(chance.random())
     before = core._ALLOW_DETERMINISTIC_SCHEDULING, core._r, writer.GROUP_SECONDS, uploads._new_id
     core._ALLOW_DETERMINISTIC_SCHEDULING, core._r, writer.GROUP_SECONDS = True, chance, math.inf
-    uploads._new_id = lambda: ids.randbytes(16).hex()
+    uploads._new_id = lambda: str(UUID(bytes=ids.randbytes(16), version=4))
     try:
         yield
     finally:

@@ -12,9 +12,10 @@ import pytest
 
 from registry.service.garbage import Totals
 from registry.service.policy import GarbagePolicy
+from registry.service.restoration import Losses
 from tests.tools.content import digest_of, image, index, push_blob, push_image, push_manifest
 from tests.tools.daemon import Daemon, running
-from tests.tools.life import DAY, HORIZON, Life, Opened, flip
+from tests.tools.life import DAY, Life, Opened, flip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -212,13 +213,21 @@ async def test_an_index_over_something_damaged_is_not_collected(life: Life) -> N
         assert await opened.registry.garbage.run() == Totals()
 
 
-async def test_a_damaged_blob_waits_for_its_push_longer_than_any_grace(life: Life) -> None:
+async def test_a_damaged_blob_that_nothing_refers_to_goes_as_any_other(life: Life) -> None:
     async with life.opened() as opened:
         digest = await push_blob(opened.client, NAME, b"layer")
         await lose_file(life, opened, b"layer")
-        life.go_on(DAY + HORIZON)
-        assert await opened.registry.garbage.run(now=True) == Totals()
+        assert await opened.registry.garbage.run() == Totals()
         await push_blob(opened.client, NAME, b"layer")
         assert await opened.state(digest) == "linked"
+        await lose_file(life, opened, b"layer")
         life.go_on(DAY)
         assert (await opened.registry.garbage.run()).condemned_blobs == 1
+        assert await opened.registry.restoration.losses() == Losses(was_restored=False, blobs=[], tags=[])
+
+
+async def test_a_damaged_blob_can_be_deleted(life: Life) -> None:
+    async with life.opened() as opened:
+        digest = await push_blob(opened.client, NAME, b"layer")
+        await lose_file(life, opened, b"layer")
+        assert await opened.status("DELETE", f"{NAME}/blobs/{digest}") == 202

@@ -62,17 +62,6 @@ async def test_a_damaged_blob(life: Life) -> None:
         assert "Its file is missing: the next push heals it" in await explain(opened, b"layer")
 
 
-# The link of a damaged blob is kept however old it is.
-async def test_a_damaged_blob_is_not_said_to_go(life: Life) -> None:
-    async with life.opened() as opened:
-        digest = await push_blob(opened.client, "team/app", b"layer")
-        life.blob(digest).unlink()
-        await opened.status("GET", f"team/app/blobs/{digest}")
-        life.go_on(DAY)
-        assert (await opened.registry.garbage.run()).links == 0
-        assert "it goes" not in await explain(opened, b"layer")
-
-
 async def test_a_manifest_is_held_by_tags_indexes_and_its_subject(life: Life) -> None:
     async with life.opened(UNTAGGED) as opened:
         base = await push_image(opened.client, "team/app", "1", b"layer")

@@ -62,13 +62,17 @@ async def test_room_that_was_promised_is_not_promised_twice(life: Life) -> None:
         space = opened.registry.space
         free = space.free_bytes
         assert free is not None
-        with space.promise(free // 2 + 1):
+        one, other = (opened.registry.files.open_upload(name, 0) for name in ("one", "other"))
+        with space.promise(one, free // 2 + 1):
             with pytest.raises(InsufficientStorage):
                 space.require(free // 2 + 1)
-            with pytest.raises(InsufficientStorage), space.promise(free // 2 + 1):
+            with pytest.raises(InsufficientStorage), space.promise(other, free // 2 + 1):
                 pass
-            space.require(1)
+            one.append(b"received", None)  # what has come is not promised any more
+            space.require(free // 2 + 7)
         space.require(free // 2 + 1)
+        one.close()
+        other.close()
 
 
 async def test_it_recovers_by_itself(life: Life) -> None:
