@@ -41,6 +41,7 @@ class Expiry:
         for upload_id in await registry.database.read(uploads.list_idle, idle_seconds=idle_seconds):
             with suppress(UploadBusy, BlobUploadUnknown), registry.uploads.writing(upload_id):
                 if await registry.database.write(uploads.remove_idle, upload_id, idle_seconds=idle_seconds):
+                    registry.uploads.forget(upload_id)
                     await registry.hops(registry.files.remove_upload, upload_id)
 
     async def drop_lost(self) -> None:

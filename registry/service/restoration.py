@@ -115,18 +115,23 @@ class Restoration:
 
     async def watch(self) -> None:
         """Look for what is missing, beside the requests, and save the daemon's clock each minute."""
-        is_checked = not self.is_open
+        if self.is_open:
+            await self._look_at_all()
         while True:
+            await trio.sleep(_CLOCK_SECONDS)
             try:
                 await self._registry.database.write(mark.state)
-                if not is_checked:
-                    await self.check_files()
-                    is_checked = True
-                    losses = await self.losses()
-                    log.error("restored: looked at every blob", damaged=len(losses.blobs), broken_tags=len(losses.tags))
-            except (OSError, sqlite3.Error, StorageFull) as error:
+            except (sqlite3.Error, StorageFull) as error:
                 log.warning("the clock is not saved; the next minute tries again", error=str(error))
-            await trio.sleep(_CLOCK_SECONDS)
+
+    async def _look_at_all(self) -> None:
+        try:
+            await self.check_files()
+            losses = await self.losses()
+        except (OSError, sqlite3.Error, StorageFull) as error:
+            log.warning("not all files could be looked for; cargohold recover does it", error=str(error))
+        else:
+            log.error("restored: looked at every blob", damaged=len(losses.blobs), broken_tags=len(losses.tags))
 
     async def check_files(self) -> None:
         """Mark the blobs whose files are missing or bad, and clear the mark of those that have come back."""

@@ -115,7 +115,7 @@ class Uploads:
             async with self._open(upload, length) as file:
                 await self._receive(file, chunk, length, content_hash)
                 await self._publish(upload, file, content_hash, digest)
-            self._hashes.forget(upload_id)
+            self.forget(upload_id)
 
     async def push(self, name: RepositoryName, chunk: Chunk, digest: Digest) -> None:
         """Push a blob in one request, without a session. Raises DigestInvalid, SizeInvalid."""
@@ -143,7 +143,12 @@ class Uploads:
             with trio.CancelScope(shield=True):
                 await self._registry.database.write(uploads.remove, upload_id)
                 await self._registry.hops(self._registry.files.remove_upload, upload_id)
-            self._hashes.forget(upload_id)
+            self.forget(upload_id)
+
+    def forget(self, upload_id: str) -> None:
+        """The session is over: what memory holds of it goes."""
+        self._hashes.forget(upload_id)
+        self._doubtful.discard(upload_id)
 
     def is_idle(self, upload_id: str) -> bool:
         """Whether no request writes to the upload just now."""

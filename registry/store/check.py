@@ -7,7 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from registry.oci import manifest as oci_manifest
 from registry.oci.digests import Digest
+from registry.oci.errors import ManifestInvalid
 from registry.store import schema
 
 if TYPE_CHECKING:
@@ -124,20 +126,39 @@ def list_uploads(tx: ReadTx) -> list[tuple[str, int]]:
 
 
 def wrong_manifests(tx: ReadTx, *, after: int) -> tuple[list[Finding], int | None]:
-    """A page of manifests whose bytes are not what their digest says; the last id looked at, None at the end."""
+    """A page of manifests compared with their bytes; the last id looked at, None at the end."""
     rows = tx.execute(
-        "SELECT manifest.id, repository.name, digest, body FROM manifest"
+        "SELECT manifest.id, repository.name, digest, media_type, subject, artifact_type, body FROM manifest"
         " JOIN repository ON repository.id = manifest.repository_id JOIN manifest_body ON manifest_id = manifest.id"
         " WHERE manifest.id > ? ORDER BY manifest.id LIMIT ?",
         after,
         _PAGE,
     ).fetchall()
-    findings = [
-        Finding(f"{name}@{digest}", "the bytes of the manifest have another digest; push it again")
-        for _, name, digest, body in rows
-        if Digest.of(bytes(body), Digest.parse(digest).algorithm) != Digest.parse(digest)
-    ]
+    findings = []
+    for manifest, name, digest, media_type, subject, artifact_type, body in rows:
+        fault = _fault_of_manifest(
+            tx, manifest, Digest.parse(digest), (media_type, subject, artifact_type), bytes(body)
+        )
+        if fault is not None:
+            findings.append(Finding(f"{name}@{digest}", fault))
     return findings, rows[-1][0] if rows else None
+
+
+def _fault_of_manifest(
+    tx: ReadTx, manifest: int, digest: Digest, columns: tuple[str, str | None, str | None], body: bytes
+) -> str | None:
+    if Digest.of(body, digest.algorithm) != digest:
+        return "the bytes of the manifest have another digest; push it again"
+    try:
+        read = oci_manifest.parse(body, columns[0])
+    except ManifestInvalid as error:
+        return f"the bytes of the manifest are not of its type: {error}"
+    if columns != (read.media_type, None if read.subject is None else str(read.subject), read.artifact_type):
+        return "type, subject or artifact type are not those of its bytes"
+    edges = tx.execute("SELECT kind, digest FROM edge WHERE manifest_id = ?", manifest).fetchall()
+    if set(edges) != {(edge.kind.value, str(edge.digest)) for edge in read.edges}:
+        return "what it refers to is not what its bytes say"
+    return None
 
 
 def totals(tx: ReadTx) -> tuple[int, int]:

@@ -73,7 +73,7 @@ class Writer:
         """Open or create the file; the names of the migrations applied. Raises DatabaseTooNew, DatabaseDamaged."""
         try:
             self._connection = self._connect()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the message may quote damaged text
             raise DatabaseDamaged(f"{self._path} can't be opened: {error}") from error
         try:
             if schema.is_outdated(self._connection):
@@ -185,7 +185,8 @@ class Writer:
             if self._commits == expected:
                 self.changes += changed
                 return tried, None
-            return tried, error if self._overwrite() else CommitUnknown(str(error))
+            is_known = self._overwrite() or _code(error) == sqlite3.SQLITE_FULL  # then the last frame was not written
+            return tried, error if is_known else _unknown(error)
         self._commits += 1
         self.changes += changed
         return tried, None
@@ -239,8 +240,8 @@ class Writer:
             verdict = "ok"
             if _is_damage(error):
                 (verdict,) = self._connection.execute("PRAGMA integrity_check(1)").fetchone()
-        except sqlite3.DatabaseError as failure:
-            if not _is_damage(failure):
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as failure:
+            if isinstance(failure, sqlite3.Error) and not _is_damage(failure):
                 raise
             verdict = str(failure)
         if verdict != "ok":
@@ -269,6 +270,12 @@ def _is_damage(error: BaseException) -> bool:
 def _code(error: BaseException) -> int:
     """The primary result code of SQLite; 0 for an error that has none."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _unknown(error: sqlite3.Error) -> CommitUnknown:
+    unknown = CommitUnknown(str(error))
+    unknown.sqlite_errorcode = error.sqlite_errorcode
+    return unknown
 
 
 def _kind(error: sqlite3.Error, *, is_full: bool) -> type[Exception]:

@@ -97,6 +97,7 @@ class Act:
     prepare: Callable[[Recorder, str], Perform]
     may_be_gone: bool = False
     """Whether a repetition may be answered with 404, because the first request had its effect after all."""
+    ends_upload: bool = False
 
 
 def _push(size: int) -> Callable[[Recorder, str], Perform]:
@@ -215,8 +216,8 @@ ACTS = (
     Act("begin", _begin),
     Act("first-chunk", _append(size=50_000)),
     Act("next-chunk", _append(5_000, size=70_000)),
-    Act("finish-with-chunk", _finish(5_000, last=3_000)),
-    Act("finish", _finish(5_000, last=0)),
+    Act("finish-with-chunk", _finish(5_000, last=3_000), ends_upload=True),
+    Act("finish", _finish(5_000, last=0), ends_upload=True),
     Act("mount", _mount),
     Act("manifest", _manifest(16)),
     Act("manifest-checkpoint", _manifest(CHECKPOINT_BYTES)),

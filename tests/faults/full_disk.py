@@ -67,7 +67,7 @@ def fill(folder: Path, report: Report, cycles: int, settings: Mapping[str, str],
     with small_disk(folder) as disk, running(disk, settings) as daemon:
         ledger = Recorder(daemon)
         for number in range(cycles):
-            cycle = Cycle(daemon, ledger, f"cycle-{number}")
+            cycle = Cycle(daemon, ledger, f"cycle-{number}", is_to_the_last_byte=settings is _TO_THE_LAST_BYTE)
             report.lost += cycle.run(ways[number % len(ways)])
             report.states += 1
             if ended := [f"{cycle.name}: {sentence}; the rest was left out" for sentence in revive(daemon)]:
@@ -133,7 +133,8 @@ class Refused(Exception):
 class Cycle:
     """One time that the disk gets full, in a repository of its own."""
 
-    def __init__(self, daemon: Daemon, ledger: Recorder, name: str) -> None:
+    def __init__(self, daemon: Daemon, ledger: Recorder, name: str, *, is_to_the_last_byte: bool) -> None:
+        self._is_to_the_last_byte = is_to_the_last_byte
         self.daemon = daemon
         self.ledger = ledger
         self.disk = daemon.data
@@ -227,7 +228,12 @@ class Cycle:
 
     def _is_unready(self) -> bool:
         status, _, body = self.daemon.request("GET", "/ready?push")
-        return status == 503 and b"disk" in body
+        return (status == 503 and b"disk" in body) or self._has_made_room()
+
+    def _has_made_room(self) -> bool:
+        """Whether the daemon found more than its reserve in its own log, so that the disk is not full any more."""
+        found = os.statvfs(self.disk)
+        return self._is_to_the_last_byte and found.f_bavail > 0
 
     def _is_ready(self) -> bool:
         return self.daemon.request("GET", "/ready?push")[0] == 200

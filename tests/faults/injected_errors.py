@@ -183,7 +183,7 @@ class _Bench:
             self._say(str(case), [sentence])
         self._say(f"{case}: after it", [*self._read(), *self._verify()])
         self._restart_where_in_doubt(case, hit, answer, name)
-        self._repeat(case, hit, perform)
+        self._repeat(case, perform, may_be_gone=case.act.may_be_gone or _may_have_ended(case, hit, answer))
 
     def _restart_where_in_doubt(self, case: Case, hit: Sequence[Call], answer: Reply | None, name: str) -> None:
         """What was seen after a COMMIT that failed has to be so after a restart too."""
@@ -194,11 +194,11 @@ class _Bench:
         self.ledger.touch(name)
         self._say(f"{case}: after a restart", self._verify())
 
-    def _repeat(self, case: Case, hit: Sequence[Call], perform: Perform) -> None:
+    def _repeat(self, case: Case, perform: Perform, *, may_be_gone: bool) -> None:
         """The same request once more, without a fault."""
         perform()
         answer = self.ledger.last
-        if not _succeeded(answer) and not (case.act.may_be_gone and answer is not None and answer[0] == 404):
+        if not _succeeded(answer) and not (may_be_gone and answer is not None and answer[0] == 404):
             self._say(f"{case}: repeated", [f"the same request is answered with {describe(answer)}"])
         self._say(f"{case}: repeated", self._verify())
 
@@ -287,3 +287,8 @@ def _is_hidden(error: str, call: Call) -> bool:
     """Whether SQLite makes an I/O error like any other of it: it knows a lack of space only when it writes."""
     is_known = error == "ENOSPC" and call.name in _SQLITE_WRITES
     return _kind(call).startswith("registry.db") and not is_known
+
+
+def _may_have_ended(case: Case, hit: Sequence[Call], answer: Reply | None) -> bool:
+    """Whether the upload is over: it was closed after all, or a COMMIT failed of which nobody can tell what it did."""
+    return case.act.ends_upload and (_succeeded(answer) or any(_kind(call) == "registry.db-wal" for call in hit))
