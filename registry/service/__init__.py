@@ -7,6 +7,8 @@ Laws of this layer:
 * A function that changes something returns after what it changed is durable; cancelled before that, it leaves either
   nothing or something that garbage collection takes.
 * A digest's lock is taken before a transaction is queued, never inside one.
+* What a client is told that nothing refers to is leased before the answer. Garbage collection asks again in the
+  transaction that takes something, removes rows before files, and takes nothing while a restoration is open.
 * Time and chance come in here: ids are made by ``secrets``, moments are the transaction's.
 * No task outlives its nursery; one that fails ends the daemon.
 """

@@ -1,7 +1,7 @@
 """The high-water mark: what the blob folder knows of its database, in a file beside the blobs.
 
 Each start writes a new random id into both. ``commits`` is the state of the database before which some file may be
-gone: it is raised before files are unlinked, and at a clean stop.
+gone: it is raised before files are unlinked, and at a clean stop is that of the last snapshot, if nothing has changed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ _SECTOR_BYTES = 512
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """``next_id`` is set while a start is about to write it into the database, ``is_final`` by a clean stop."""
+    """``next_id`` is set while a start is about to write it into the database, ``is_final`` by a clean stop.
+
+    ``beside_snapshot`` is set before SQLite makes a live database of a snapshot that was copied back.
+    """
 
     start_id: str | None
     commits: int
