@@ -214,8 +214,9 @@ def _describe(status: dict[str, Any]) -> Iterator[str]:
         yield f"last run: {garbage['last_run_age_seconds']:.0f} s ago, took {garbage['last_run_seconds']:.2f} s"
     if garbage["last_failure"]:
         yield f"the last run failed: {garbage['last_failure']}"
-    since = datetime.fromtimestamp(backup["restores_in_full_since_ms"] / 1000, UTC)
-    yield f"snapshots restore in full if made since {since.isoformat(timespec='seconds')}"
+    since_ms = backup["restores_in_full_since_ms"]
+    since = datetime.fromtimestamp(since_ms / 1000, UTC).isoformat(timespec="seconds")
+    yield f"snapshots restore in full if made since {since}" if since_ms else "all snapshots restore in full"
     if status["is_restored"]:
         yield "paused: the database was restored; see cargohold recover"
 
