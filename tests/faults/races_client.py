@@ -12,10 +12,12 @@ from registry.oci.digests import Digest
 from registry.oci.errors import (
     BlobReferenced,
     BlobUnknown,
+    BlobUploadUnknown,
     ManifestBlobUnknown,
     ManifestUnknown,
     NameUnknown,
     RegistryError,
+    UploadBusy,
 )
 from registry.oci.names import RepositoryName, Tag
 from registry.service import blobs, manifests
@@ -25,7 +27,7 @@ from registry.store import blobs as blob_rows
 from tests.faults import races_requests
 from tests.faults.races_content import CONTENTS, IMAGES, INDEXES, KNOWN, NAMES, TAGS, blobs_of, children_of
 from tests.faults.races_history import Change, Promise
-from tests.faults.races_world import NoAnswer, Span
+from tests.faults.races_world import IDLE_MS, NoAnswer, Span
 from tests.tools.content import digest_of
 
 if TYPE_CHECKING:
@@ -79,7 +81,12 @@ class Client:
             return promise
         push = races_requests.push_in_session if way == 1 else races_requests.push_at_once
         promise.clock_ms = self._world.now_ms()
-        await self._ask(f"push {_short(content)} to {name}", promise.span, push, name, content)
+        try:
+            await self._ask(f"push {_short(content)} to {name}", promise.span, push, name, content)
+        except (UploadBusy, BlobUploadUnknown):  # a session that expired, or is about to
+            if self._world.now_ms() - promise.clock_ms < IDLE_MS:
+                raise
+            raise _Excused from None
         self._history.acknowledged += 1
         return promise
 
