@@ -47,10 +47,10 @@ from registry.service.garbage import Garbage
 
 remove = Garbage._remove
 
-async def file_first(self, digests):
+async def file_first(self, digests, age_ms):
     for digest in digests:
         self._registry.files.remove_blob(digest)
-    return await remove(self, digests)
+    return await remove(self, digests, age_ms)
 
 Garbage._remove = file_first
 """
