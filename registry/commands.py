@@ -59,9 +59,9 @@ def load(file: Path | None, data: str | None, listen: tuple[str, ...], **flags: 
 def failures_in_one_line(failed: int = EXIT_FAILED) -> Iterator[None]:
     """What an operator can do something about is said in one line; anything else is a fault, with its traceback."""
     from registry.oci.errors import RegistryError  # noqa: PLC0415
+    from registry.store.failures import DatabaseDamaged  # noqa: PLC0415
     from registry.store.folder import FolderUnusable  # noqa: PLC0415
     from registry.store.schema import DatabaseTooNew  # noqa: PLC0415
-    from registry.store.writer import DatabaseDamaged  # noqa: PLC0415
     from registry.transfer.errors import TransferFailed  # noqa: PLC0415
 
     known = (FolderUnusable, DatabaseTooNew, DatabaseDamaged, RegistryError, TransferFailed, OSError, sqlite3.Error)

@@ -56,7 +56,7 @@ class Backup:
         if not self._has_changed():
             return True
         try:
-            self._registry.space.require(self._database.stat().st_size)
+            await self._registry.space.require(self._database.stat().st_size)
             await self._hops(snapshot.take, self._database, self.target, limit_seconds=limit_seconds)
         except (OSError, sqlite3.Error, SnapshotDamaged, InsufficientStorage) as error:
             self.failure = str(error)

@@ -125,7 +125,7 @@ async def push(
     if registry.restoration.is_open:
         await registry.restoration.look_for(edge.digest for edge in manifest.edges)
     if registry.database.read_now(manifests.find, name, digest) is None:  # to move a tag needs next to nothing
-        registry.space.require_for_rows()
+        await registry.space.require_for_rows()
     await registry.database.write(push_if_met)
     return Pushed(digest, manifest.subject)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -13,7 +13,7 @@ from registry.oci.errors import InsufficientStorage, Overloaded
 from registry.store import space
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Callable
 
     from registry.oci.errors import RegistryError
     from registry.service.registry import Registry
@@ -35,6 +35,8 @@ class Space:
         self._promises: dict[UploadFile, int] = {}
         """Where each upload that is being received will end."""
         self._low = False
+        self._looking = trio.Lock()
+        """An older view must not take the place of a newer one."""
 
     @property
     def reserve_bytes(self) -> int:
@@ -72,38 +74,57 @@ class Space:
     async def look(self) -> None:
         """Look at the disk again; the ballast is laid as soon as there is room for it."""
         store = self._registry.store_space
-        self._room = await self._registry.hops(store.room)
-        complaint = self.complaint()
-        if complaint is None:
-            await self._registry.hops(store.lay_ballast)
-        if (complaint is not None) != self._low:
-            self._low = complaint is not None
-            if self._low:
-                log.error("uploads are refused", reason=complaint)
-            else:
-                log.warning("there is room again; uploads are taken")
+        async with self._looking:
+            self._room = await self._registry.hops(store.room)
+            complaint = self.complaint()
+            if complaint is None:
+                await self._registry.hops(store.lay_ballast)
+            if (complaint is not None) != self._low:
+                self._low = complaint is not None
+                if self._low:
+                    log.error("uploads are refused", reason=complaint)
+                else:
+                    log.warning("there is room again; uploads are taken")
 
-    def require(self, length: int = 0) -> None:
+    async def require(self, length: int = 0) -> None:
         """Raises InsufficientStorage unless so many bytes, beside those promised to others, fit above the reserve."""
+        await self._require(lambda: self._refusal(length))
+
+    async def require_for_rows(self) -> None:
+        """What ends a push is small: it may use half of the reserve. Raises InsufficientStorage."""
+        await self._require(self._refusal_of_rows)
+
+    async def _require(self, refusal: Callable[[], str | None]) -> None:
+        """Nothing is refused for what was so a second ago: before that the disk is looked at again."""
+        if refusal() is None:
+            return
+        with suppress(OSError):
+            await self.look()
+        reason = refusal()
+        if reason is not None:
+            raise InsufficientStorage(reason)
+
+    def _refusal(self, length: int) -> str | None:
         complaint = self.complaint()
         if complaint is not None:
-            raise InsufficientStorage(f"no room for this upload ({complaint})")
+            return f"no room for this upload ({complaint})"
         promised = sum(max(end - file.offset, 0) for file, end in self._promises.items())
         if self._room is not None and self._room.free_bytes - promised - length < self.reserve_bytes:
-            raise InsufficientStorage(f"no room for {length:,} bytes above storage.reserve")
+            return f"no room for {length:,} bytes above storage.reserve"
+        return None
 
-    def require_for_rows(self) -> None:
-        """What ends a push is small: it may use half of the reserve. Raises InsufficientStorage."""
-        if self._room is not None and self._room.free_bytes < self.reserve_bytes // 2:
-            raise InsufficientStorage("no room left, not even for a manifest (storage.reserve)")
+    def _refusal_of_rows(self) -> str | None:
+        if self._room is not None and self._room.free_bytes <= self.reserve_bytes // 2:
+            return "no room left, not even for a manifest (storage.reserve)"
+        return None
 
-    @contextmanager
-    def promise(self, file: UploadFile, length: int | None) -> Iterator[None]:
+    @asynccontextmanager
+    async def promise(self, file: UploadFile, length: int | None) -> AsyncIterator[None]:
         """Keep room for a body of ``length`` bytes while the file receives it. Raises InsufficientStorage."""
         if length == 0:
-            self.require_for_rows()
+            await self.require_for_rows()
         else:
-            self.require(length or 0)
+            await self.require(length or 0)
         self._promises[file] = file.offset + (length or 0)
         try:
             yield

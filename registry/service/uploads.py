@@ -16,8 +16,8 @@ from registry.oci.errors import BlobUploadUnknown, DigestInvalid, SizeInvalid, T
 from registry.oci.upload import Upload
 from registry.service.hashes import RunningHashes
 from registry.store import blobs, uploads
+from registry.store.failures import CommitUnknown
 from registry.store.files import UploadGone
-from registry.store.writer import CommitUnknown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterator
@@ -69,7 +69,7 @@ class Uploads:
 
     async def begin(self, name: RepositoryName, principal: Principal, algorithm: str = CANONICAL) -> Upload:
         """Open a session; it lasts until it is closed, cancelled, or idle for too long."""
-        self._registry.space.require()
+        await self._registry.space.require()
         upload = Upload(_new_id(), name, algorithm, offset=0)
         await self._registry.database.write(uploads.add, upload, principal.name)
         return upload
@@ -188,7 +188,7 @@ class Uploads:
         except UploadGone:
             raise BlobUploadUnknown from None
         try:
-            with self._registry.space.promise(file, length):
+            async with self._registry.space.promise(file, length):
                 yield file
         finally:
             with trio.CancelScope(shield=True):

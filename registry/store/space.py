@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 _BALLAST_BYTES = 16 * 1024 * 1024
-_BALLAST_SHARE = 64
+_SHARE = 64
 """A small file system gives one part in so many."""
 
 
@@ -50,7 +50,7 @@ class Space:
         """Raises OSError."""
         found = os.statvfs(self._data)
         total, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
-        missing = max(self._ballast_bytes(total) - self._laid_bytes(), 0)
+        missing = max(_share(_BALLAST_BYTES, total) - self._laid_bytes(), 0)
         return Room(total, max(free - missing, 0), found.f_favail if found.f_files else None)
 
     def require(self, free_bytes: int) -> None:
@@ -60,7 +60,7 @@ class Space:
 
     def lay_ballast(self) -> None:
         """Set room aside for the database, durably, where it is not; without room for it, go without."""
-        size = self._ballast_bytes(self.room().total_bytes)
+        size = self.share(_BALLAST_BYTES)
         if self._laid_bytes() >= size:
             return
         try:
@@ -89,9 +89,9 @@ class Space:
         except FileNotFoundError:
             return 0
 
-    @staticmethod
-    def _ballast_bytes(total_bytes: int) -> int:
-        return min(_BALLAST_BYTES, total_bytes // _BALLAST_SHARE) // 4096 * 4096
+    def share(self, limit_bytes: int) -> int:
+        """So many bytes, or less on a small file system. Raises OSError."""
+        return _share(limit_bytes, self.room().total_bytes)
 
     def takes_writes(self) -> bool:
         """Whether a few bytes can be written just now. SQLite reports a quota that is used up as an I/O error."""
@@ -107,3 +107,7 @@ class Space:
         except OSError as error:
             return not is_full(error)
         return True
+
+
+def _share(limit_bytes: int, total_bytes: int) -> int:
+    return min(limit_bytes, total_bytes // _SHARE) // 4096 * 4096

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
 import trio
 
-from registry.store import schema, snapshot
+from registry.store import reserve, schema, snapshot
+from registry.store.failures import CommitUnknown, DatabaseDamaged, closed, code, is_damage, unknown
 from registry.store.space import Space, StorageFull
 from registry.store.transactions import ReadTx, WriteTx, count_commits
 
@@ -35,12 +36,7 @@ GROUP_SECONDS = 0.05
 """How long a group may run before it is committed; the jobs that are left make the next one."""
 
 
-class DatabaseDamaged(Exception):
-    """The file is no database, or SQLite's own check found damage after an I/O error. Nothing is written any more."""
-
-
-class CommitUnknown(sqlite3.OperationalError):
-    """A COMMIT failed, and it can't be ruled out that what it wrote is there after the next start."""
+_LOOK_SECONDS = 1.0
 
 
 class _Job(Generic[T]):
@@ -66,12 +62,16 @@ class Writer:
         self._send, self._receive = trio.open_memory_channel[_Job[Any]](math.inf)
         self._connection: sqlite3.Connection
         self._commits = 0
+        self._look_at = 0.0
         self.changes = 0
         """How many groups changed more than the row that counts them."""
 
     def open(self) -> list[str]:
         """Open or create the file; the names of the migrations applied. Raises DatabaseTooNew, DatabaseDamaged."""
         try:
+            if not self._path.exists() or snapshot.is_snapshot(self._path):
+                self._connect().close()  # from now on it has a log
+            reserve.lay_wal(self._path, self._space.share(reserve.WAL_BYTES))
             self._connection = self._connect()
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the message may quote damaged text
             raise DatabaseDamaged(f"{self._path} can't be opened: {error}") from error
@@ -101,7 +101,7 @@ class Writer:
         try:
             self._send.send_nowait(job)
         except trio.BrokenResourceError:
-            raise _closed() from None
+            raise closed() from None
         with trio.CancelScope(shield=True):
             await job.done.wait()
         try:
@@ -120,7 +120,7 @@ class Writer:
                     group = await self._commit_group(group)
         finally:
             for job in self._waiting(math.inf):
-                job.error = _closed()
+                job.error = closed()
                 job.done.set()
             self._receive.close()
 
@@ -150,14 +150,15 @@ class Writer:
     def _commit(self, group: list[_Job[Any]]) -> list[_Job[Any]]:
         """Give each job that is tried its outcome; those jobs. Raises DatabaseDamaged, and what reopening raises.
 
-        Where there is no room, the ballast and what the WAL holds are given up and the group is tried once more.
+        Where there is no room, the log is begun anew, and if that is not enough the ballast given up. Meanwhile the
+        group is its first job, which another one that needs much must not take along.
         """
+        self._keep_pages()
         tried, error = self._try(group)
-        if error is not None and self._is_full(error):
-            self._space.drop_ballast()
-            with suppress(sqlite3.Error):
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            tried, error = self._try(group)
+        for make_room in (self._restart_log, self._drop_ballast):
+            if error is not None and self._is_full(error):
+                make_room()
+                tried, error = self._try(group[:1])
         if error is not None:
             _fail(tried, error, _kind(error, is_full=self._is_full(error)))
         return tried
@@ -174,7 +175,7 @@ class Writer:
         except sqlite3.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            if _is_damage(error):
+            if is_damage(error):
                 self._reopen(error)
             return tried or group, error
         try:
@@ -185,11 +186,32 @@ class Writer:
             if self._commits == expected:
                 self.changes += changed
                 return tried, None
-            is_known = self._overwrite() or _code(error) == sqlite3.SQLITE_FULL  # then the last frame was not written
-            return tried, error if is_known else _unknown(error)
+            is_known = self._overwrite() or code(error) == sqlite3.SQLITE_FULL  # then the last frame was not written
+            return tried, error if is_known else unknown(error)
         self._commits += 1
         self.changes += changed
         return tried, None
+
+    def _keep_pages(self) -> None:
+        """Give the database unused pages where it has few, at most once a second, while there is room for them."""
+        if time.monotonic() < self._look_at or reserve.has_pages(self._connection):
+            return
+        self._look_at = time.monotonic() + _LOOK_SECONDS
+        if self._space.room().free_bytes > 4 * reserve.PAGES_BYTES:
+            self._try([_Job(reserve.add_pages, (), {})])
+            self._checkpoint("PASSIVE")  # their blocks are taken now
+
+    def _restart_log(self) -> None:
+        """The next commit is written over the log from its beginning; the file keeps its room."""
+        self._checkpoint("RESTART")
+
+    def _drop_ballast(self) -> None:
+        self._space.drop_ballast()
+        self._restart_log()  # may have needed that room
+
+    def _checkpoint(self, mode: str) -> None:
+        with suppress(sqlite3.Error):
+            self._connection.execute(f"PRAGMA wal_checkpoint({mode})")
 
     def _overwrite(self) -> bool:
         """Commit a row of our own in the place of a group that failed, which a restart might find in the WAL after all.
@@ -205,7 +227,7 @@ class Writer:
 
     def _is_full(self, error: sqlite3.Error) -> bool:
         """Whether there was no room. A quota that is used up is an I/O error to SQLite, so the disk is asked."""
-        return _code(error) == sqlite3.SQLITE_FULL or (_is_damage(error) and not self._space.takes_writes())
+        return code(error) == sqlite3.SQLITE_FULL or (is_damage(error) and not self._space.takes_writes())
 
     def _run_jobs(self, group: list[_Job[Any]], tried: list[_Job[Any]]) -> None:
         """Run each job in a savepoint of its own. Raises sqlite3.Error where the whole transaction is lost."""
@@ -218,7 +240,7 @@ class Writer:
             try:
                 job.result = job.function(tx, *job.args, **job.kwargs)
             except BaseException as error:
-                if _is_damage(error) or _code(error) == sqlite3.SQLITE_FULL:
+                if is_damage(error) or code(error) == sqlite3.SQLITE_FULL:
                     raise
                 if not self._connection.in_transaction:  # some errors end the transaction, not the job
                     raise sqlite3.OperationalError(f"the transaction was lost: {error}") from error
@@ -238,10 +260,10 @@ class Writer:
         try:
             self._connection = self._connect()
             verdict = "ok"
-            if _is_damage(error):
+            if is_damage(error):
                 (verdict,) = self._connection.execute("PRAGMA integrity_check(1)").fetchone()
         except (sqlite3.DatabaseError, UnicodeDecodeError) as failure:
-            if isinstance(failure, sqlite3.Error) and not _is_damage(failure):
+            if isinstance(failure, sqlite3.Error) and not is_damage(failure):
                 raise
             verdict = str(failure)
         if verdict != "ok":
@@ -262,22 +284,6 @@ class Writer:
         return connection
 
 
-def _is_damage(error: BaseException) -> bool:
-    """Whether after this error the file itself is in doubt (https://sqlite.org/rescode.html)."""
-    return isinstance(error, sqlite3.Error) and _code(error) in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT}
-
-
-def _code(error: BaseException) -> int:
-    """The primary result code of SQLite; 0 for an error that has none."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
-def _unknown(error: sqlite3.Error) -> CommitUnknown:
-    unknown = CommitUnknown(str(error))
-    unknown.sqlite_errorcode = error.sqlite_errorcode
-    return unknown
-
-
 def _kind(error: sqlite3.Error, *, is_full: bool) -> type[Exception]:
     """What callers are told of a group that was not committed."""
     if isinstance(error, CommitUnknown):
@@ -291,7 +297,3 @@ def _fail(jobs: list[_Job[Any]], error: BaseException, kind: type[Exception]) ->
         job.result = None
         job.error = kind(str(error))
         job.error.__cause__ = error
-
-
-def _closed() -> sqlite3.Error:
-    return sqlite3.OperationalError("the database is closed")

@@ -41,13 +41,25 @@ KIND = "full_disk"
 SHORT_CYCLES, FULL_CYCLES = 10, 200
 
 _LARGE_BYTES = 3_000_000
-"""What is refused: more than the ballast and the write-ahead log, which the database gives back when it needs room."""
+"""What is refused: more than the ballast, which the daemon may have given up."""
 
 _HEALED_SECONDS = 10.0
 """How long after space was given back pushes may still be refused."""
 
-_BALLAST_BYTES = 24 * 1024 * 1024 // 64
-"""Of the daemon, on a disk of this size."""
+_FILLER = """
+import os, sys
+file = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+size, told = 1 << 20, False
+while True:
+    try:
+        os.write(file, bytes(size))
+    except OSError:
+        if size == 4096 and not told:
+            told = True
+            print(flush=True)
+        size = 4096
+        os.sched_yield()
+"""
 
 _TO_THE_LAST_BYTE = {"CARGOHOLD_STORAGE__RESERVE": "1"}
 """With the usual reserve the daemon refuses before the file system does; with this one the file system does."""
@@ -60,8 +72,7 @@ def run(folder: Path, *, full: bool) -> Report:
     cycles = FULL_CYCLES if full else SHORT_CYCLES
     report = Report(KIND)
     fill(folder / "usual", report, cycles // 2, {}, (by_uploads, by_a_file, by_many_files))
-    if full:  # somebody who fills the last byte competes with the daemon for the room of its ballast
-        fill(folder / "last-byte", report, cycles // 2, _TO_THE_LAST_BYTE, (by_a_file, by_uploads_and_a_file))
+    fill(folder / "last-byte", report, cycles // 2, _TO_THE_LAST_BYTE, (by_a_file, by_uploads_and_a_file))
     exhaust(folder / "descriptors", report, rounds=cycles // 5)
     return report
 
@@ -71,7 +82,7 @@ def fill(folder: Path, report: Report, cycles: int, settings: Mapping[str, str],
     with small_disk(folder) as disk, running(disk, settings) as daemon:
         ledger = Recorder(daemon)
         for number in range(cycles):
-            cycle = Cycle(daemon, ledger, f"cycle-{number}", is_to_the_last_byte=settings is _TO_THE_LAST_BYTE)
+            cycle = Cycle(daemon, ledger, f"cycle-{number}")
             report.lost += cycle.run(ways[number % len(ways)])
             report.states += 1
             if ended := [f"{cycle.name}: {sentence}; the rest was left out" for sentence in revive(daemon)]:
@@ -84,19 +95,16 @@ def fill(folder: Path, report: Report, cycles: int, settings: Mapping[str, str],
 
 @contextmanager
 def by_a_file(cycle: Cycle) -> Iterator[None]:
+    """It takes at once whatever gets free, what the daemon gives up of its own too."""
     path = cycle.disk / "foreign"
-    with path.open("wb", buffering=0) as file:
-        for size in (1024 * 1024, 4096):
-            with suppress(OSError):
-                while True:
-                    file.write(bytes(size))
-        # What the daemon gave up of its ballast while the file grew is left to it.
-        taken = _BALLAST_BYTES - (cycle.disk / "ballast").stat().st_size
-        file.truncate(max(file.tell() - taken, 0))
-    try:
-        yield
-    finally:
-        path.unlink()
+    with subprocess.Popen([sys.executable, "-c", _FILLER, path], stdout=subprocess.PIPE) as filler:
+        assert filler.stdout is not None
+        filler.stdout.readline()
+        try:
+            yield
+        finally:
+            filler.kill()
+            path.unlink()
 
 
 @contextmanager
@@ -116,7 +124,7 @@ def by_many_files(cycle: Cycle) -> Iterator[None]:
 def by_uploads(cycle: Cycle) -> Iterator[None]:
     """Until not even a small chunk is taken; the chunk that is refused is not counted."""
     session = cycle.begin()
-    for size in (1024 * 1024, 64 * 1024, 4096):
+    for size in (1024 * 1024, 64 * 1024, 4096, 1):
         while cycle.ledger.append(session, secrets.token_bytes(size)) == 202:
             pass
         cycle.expect_refusal("a chunk")
@@ -140,8 +148,7 @@ class Refused(Exception):
 class Cycle:
     """One time that the disk gets full, in a repository of its own."""
 
-    def __init__(self, daemon: Daemon, ledger: Recorder, name: str, *, is_to_the_last_byte: bool) -> None:
-        self._is_to_the_last_byte = is_to_the_last_byte
+    def __init__(self, daemon: Daemon, ledger: Recorder, name: str) -> None:
         self.daemon = daemon
         self.ledger = ledger
         self.disk = daemon.data
@@ -235,12 +242,7 @@ class Cycle:
 
     def _is_unready(self) -> bool:
         status, _, body = self.daemon.request("GET", "/ready?push")
-        return (status == 503 and b"disk" in body) or self._has_made_room()
-
-    def _has_made_room(self) -> bool:
-        """Whether the daemon found more than its reserve in its own log, so that the disk is not full any more."""
-        found = os.statvfs(self.disk)
-        return self._is_to_the_last_byte and found.f_bavail > 0
+        return status == 503 and b"disk" in body
 
     def _is_ready(self) -> bool:
         return self.daemon.request("GET", "/ready?push")[0] == 200

@@ -22,7 +22,9 @@ Files.remove_upload = lambda self, upload_id: None
 
 TAKES_WHAT_DOES_NOT_FIT = """
 from registry.service.space import Space
-Space.require = lambda self, length=0: None
+async def require(self, length=0):
+    pass
+Space.require = require
 """
 
 ENDS_WITHOUT_DESCRIPTORS = """

@@ -10,7 +10,7 @@ import pytest
 from registry.oci.errors import InsufficientStorage, Overloaded
 from registry.service.policy import Policy
 from registry.service.space import shortage
-from registry.store.space import StorageFull
+from registry.store.space import Room, StorageFull
 from tests.tools.content import CONFIG, begin_upload, digest_of, image, push_image, push_manifest
 from tests.tools.life import SLOW_SCRUB, Life
 
@@ -63,14 +63,15 @@ async def test_room_that_was_promised_is_not_promised_twice(life: Life) -> None:
         free = space.free_bytes
         assert free is not None
         one, other = (opened.registry.files.open_upload(name, 0) for name in ("one", "other"))
-        with space.promise(one, free // 2 + 1):
+        async with space.promise(one, free // 2 + 1):
             with pytest.raises(InsufficientStorage):
-                space.require(free // 2 + 1)
-            with pytest.raises(InsufficientStorage), space.promise(other, free // 2 + 1):
-                pass
+                await space.require(free // 2 + 1)
+            with pytest.raises(InsufficientStorage):
+                async with space.promise(other, free // 2 + 1):
+                    pass
             one.append(b"received", None)  # what has come is not promised any more
-            space.require(free // 2 + 7)
-        space.require(free // 2 + 1)
+            await space.require(free // 2 + 7)
+        await space.require(free // 2 + 1)
         one.close()
         other.close()
 
@@ -85,6 +86,16 @@ async def test_it_recovers_by_itself(life: Life) -> None:
         registry.policy = Policy(reserve_bytes=0)
         await space.look()
         assert (space.complaint(), space.shortage_bytes()) == (None, 0)
+        await push_image(opened.client, NAME, "1", b"layer")
+
+
+async def test_nothing_is_refused_for_what_was_so_a_second_ago(life: Life) -> None:
+    async with life.opened(policy=Policy(reserve_bytes=1, scrub=SLOW_SCRUB)) as opened:
+        space = opened.registry.space
+        for reason in (space.require, space.require_for_rows):
+            space._room = Room(2**40, 0, None)  # as it was looked at last; meanwhile somebody has given back space
+            await reason()
+        space._room = Room(2**40, 0, None)
         await push_image(opened.client, NAME, "1", b"layer")
 
 

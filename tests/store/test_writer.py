@@ -11,8 +11,8 @@ import trio
 import trio.testing
 
 from registry.store.database import Database
+from registry.store.failures import DatabaseDamaged
 from registry.store.hops import Hops
-from registry.store.writer import DatabaseDamaged
 from tests.store.conftest import add, names, opened
 
 if TYPE_CHECKING:

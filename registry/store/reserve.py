@@ -1,0 +1,50 @@
+"""Room that SQLite's own files keep, so that a delete or the move of a tag takes none from a disk that is full.
+
+The write-ahead log has its room from the start, and is written over rather than cut. The database has unused pages,
+with their blocks on the disk, so that a few more rows don't make it longer.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+    from registry.store.transactions import WriteTx
+
+WAL_BYTES = 4 * 1024 * 1024
+"""What the log comes to by itself before SQLite begins it anew."""
+
+PAGES = 128
+PAGES_BYTES = PAGES * 4096
+
+
+def lay_wal(database: Path, size: int) -> None:
+    """Give the log of a database in WAL mode its room, if the disk has it. SQLite must not have the files open.
+
+    What the log holds stays; zeros behind it, or alone, are no frames to SQLite.
+    """
+    with suppress(OSError):
+        mode = database.stat().st_mode & 0o777
+        descriptor = os.open(f"{database}-wal", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        finally:
+            os.close(descriptor)
+
+
+def has_pages(connection: sqlite3.Connection) -> bool:
+    (unused,) = connection.execute("PRAGMA freelist_count").fetchone()
+    return int(unused) >= PAGES // 2
+
+
+def add_pages(tx: WriteTx) -> None:
+    """Pages that a table has had for a moment; ``secure_delete`` writes them, so that they are no holes in the file."""
+    tx.execute("PRAGMA secure_delete = ON")
+    tx.execute("CREATE TABLE reserve (zeros BLOB)")
+    tx.execute("INSERT INTO reserve VALUES (zeroblob(?))", PAGES_BYTES)
+    tx.execute("DROP TABLE reserve")
