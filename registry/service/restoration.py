@@ -46,6 +46,8 @@ class Restoration:
         self._database = data / "registry.db"
         self._blobs = data / "blobs"
         self._start_id = ""
+        self._mark = Mark(None, 0)
+        self._marking = trio.Lock()
         self._is_snapshot = False
         self.is_open = False
 
@@ -73,7 +75,7 @@ class Restoration:
                 raise
             await self._begin()
         if self.is_open:
-            log.error("the database is older than the blob folder, or another one's: nothing is swept until recovered")
+            log.error("database and blob folder are not of one time: nothing is swept until recovered")
 
     async def _begin(self) -> None:
         """The id is announced in the folder first, so that a crash between the two writes is no restoration.
@@ -87,7 +89,8 @@ class Restoration:
         self._start_id = secrets.token_hex(16)
         if not restored:
             commits = found.commits if known is None else known.commits
-            await registry.hops(mark.write, self._blobs, Mark(found.start_id, commits, next_id=self._start_id))
+            self._mark = Mark(found.start_id, commits, next_id=self._start_id)
+            await self._write_mark()
         await registry.database.write(mark.begin, self._start_id, restored=restored)
         self.is_open = restored or found.restored_ms is not None
         await self.raise_mark()
@@ -95,7 +98,7 @@ class Restoration:
     async def end(self) -> None:
         """At a clean stop the mark is raised to the last commit: the snapshot that is made then is no older."""
         try:
-            await self._registry.database.write(mark.state)  # saves the clock
+            await self.save_clock()
             kept = self._registry.backup.commits_kept()
             await self.raise_mark(is_final=True, commits=kept)
         except (OSError, sqlite3.Error, StorageFull) as error:
@@ -103,9 +106,24 @@ class Restoration:
 
     async def raise_mark(self, *, is_final: bool = False, commits: int | None = None) -> None:
         """Make durable that files may be gone which older states of the database know."""
-        if commits is None:
-            commits = self._registry.database.read_now(mark.state).commits
-        await self._registry.hops(mark.write, self._blobs, Mark(self._start_id, commits, is_final=is_final))
+        async with self._marking:
+            if commits is None:
+                commits = self._registry.database.read_now(mark.state).commits
+            self._mark = Mark(self._start_id, commits, is_final=is_final)
+            await self._write_mark()
+
+    async def save_clock(self) -> None:
+        """The mark goes first: a crash between the two must not make the folder look older than the database."""
+        async with self._marking:
+            await self._write_mark()
+        await self._registry.database.write(mark.state)
+
+    async def _write_mark(self) -> None:
+        clock = self._registry.database.clock
+        clock_ms = clock.now_ms()
+        self._mark = replace(self._mark, clock_ms=clock_ms)
+        await self._registry.hops(mark.write, self._blobs, self._mark)
+        clock.note_mark(clock_ms)
 
     async def require_folder(self) -> None:
         """Raises OSError unless the blob folder is still the one of this start, and not, say, an empty mount point."""
@@ -120,8 +138,8 @@ class Restoration:
         while True:
             await trio.sleep(_CLOCK_SECONDS)
             try:
-                await self._registry.database.write(mark.state)
-            except (sqlite3.Error, StorageFull) as error:
+                await self.save_clock()
+            except (OSError, sqlite3.Error, StorageFull) as error:
                 log.warning("the clock is not saved; the next minute tries again", error=str(error))
 
     async def _look_at_all(self) -> None:

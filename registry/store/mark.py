@@ -2,6 +2,7 @@
 
 Each start writes a new random id into both. ``commits`` is the state of the database before which some file may be
 gone: it is raised before files are unlinked, and at a clean stop is that of the last snapshot, if nothing has changed.
+``clock_ms`` is the daemon's clock, which is written here before the database may save it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from registry.store import folder
+from registry.store.clock import AHEAD_MS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 _NAME = "mark"
 _SECTOR_BYTES = 512
+
+_OLDER_MS = 2 * AHEAD_MS
+"""A mark that the database's clock has left so far behind is that of an older folder; no crash makes it so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class Mark:
     next_id: str | None = None
     is_final: bool = False
     beside_snapshot: bool = False
+    clock_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ class State:
     commits: int
     restored_ms: int | None
     restorable_since_ms: int
+    clock_ms: int
 
 
 def read(blobs: Path) -> Mark | None:
@@ -72,12 +79,12 @@ def write(blobs: Path, mark: Mark) -> None:
 
 
 def state(tx: ReadTx) -> State:
-    row = tx.execute("SELECT start_id, commits, restored_ms, restorable_since_ms FROM daemon").fetchone()
+    row = tx.execute("SELECT start_id, commits, restored_ms, restorable_since_ms, clock_ms FROM daemon").fetchone()
     return State(*row)
 
 
 def is_restored(mark: Mark | None, found: State, *, is_snapshot: bool) -> bool:
-    """Whether the database is older than the blob folder, or is another one's.
+    """Whether the database is older than the blob folder, or younger than it, or is another one's.
 
     A snapshot that was copied back is older than what it replaced, unless it was made at the stop.
     """
@@ -88,6 +95,8 @@ def is_restored(mark: Mark | None, found: State, *, is_snapshot: bool) -> bool:
     if found.start_id not in {mark.start_id, mark.next_id}:
         return True
     if is_snapshot and not mark.is_final:
+        return True
+    if mark.clock_ms is not None and mark.clock_ms < found.clock_ms - _OLDER_MS:
         return True
     return found.commits < mark.commits
 

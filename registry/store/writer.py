@@ -171,7 +171,9 @@ class Writer:
             self._connection.execute("BEGIN IMMEDIATE")
             self._run_jobs(group, tried)
             changed = self._connection.total_changes > before
-            self._connection.execute("UPDATE daemon SET commits = commits + 1, clock_ms = ?", (self._clock.now_ms(),))
+            self._connection.execute(
+                "UPDATE daemon SET commits = commits + 1, clock_ms = ?", (self._clock.savable_ms(),)
+            )
         except sqlite3.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")

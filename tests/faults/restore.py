@@ -54,7 +54,7 @@ _RESTORED = {
     "CARGOHOLD_UPLOADS__IDLE_SECONDS": "0.001",
 }
 
-RECOGNISED = "the database is older than the blob folder, or another one's"
+RECOGNISED = "database and blob folder are not of one time"
 
 
 def run(folder: Path, *, full: bool) -> Report:

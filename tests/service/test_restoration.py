@@ -243,3 +243,33 @@ async def test_a_mark_that_can_not_be_read_counts_as_none(life: Life) -> None:
     assert await is_restored(life)
     with closing(sqlite3.connect(life.data / "registry.db")) as connection:
         assert connection.execute("SELECT restored_ms IS NOT NULL FROM daemon").fetchone() == (1,)
+
+
+async def test_a_blob_folder_copied_back_from_earlier_in_the_same_start(life: Life) -> None:
+    async with life.opened() as opened:
+        await push_image(opened.client, NAME, "1", b"first")
+        early = life.died("early")
+        for _ in range(11):
+            life.go_on(60)
+            await opened.save_clock()
+        await push_image(opened.client, NAME, "2", b"second")
+        died = life.died()
+    shutil.rmtree(died.data / "blobs")
+    shutil.copytree(early.data / "blobs", died.data / "blobs")
+    async with died.opened() as opened:
+        assert opened.registry.restoration.is_open
+        lost = {digest for digest, _ in (await opened.registry.restoration.recover()).blobs}
+        assert digest_of(b"second") in lost
+        assert digest_of(b"first") not in lost
+    assert not await is_restored(died)
+
+
+@pytest.mark.parametrize("saves_after_sleep", [False, True])
+async def test_a_crash_is_no_older_folder_though_the_machine_slept(life: Life, *, saves_after_sleep: bool) -> None:
+    async with life.opened() as opened:
+        life.go_on(8 * 3600)
+        if saves_after_sleep:
+            await opened.save_clock()
+        await push_image(opened.client, NAME, "1", b"first")
+        died = life.died()
+    assert not await is_restored(died)

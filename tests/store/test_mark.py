@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from registry.store import mark
+from registry.store.clock import AHEAD_MS, Clock
 from registry.store.mark import Mark, State
+from registry.store.transactions import count_commits
+from tests.store.conftest import opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +35,7 @@ def test_one_that_can_not_be_read_is_none(tmp_path: Path, content: bytes) -> Non
 
 
 def state(start_id: str | None, commits: int) -> State:
-    return State(start_id, commits, restored_ms=None, restorable_since_ms=0)
+    return State(start_id, commits, restored_ms=None, restorable_since_ms=0, clock_ms=1_000_000)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +57,10 @@ def state(start_id: str | None, commits: int) -> State:
         (Mark("a", 5, next_id="b"), state("a", 5), False, True),
         (Mark("a", 5, next_id="b"), state("b", 6), False, True),
         (Mark("a", 5, next_id="b"), state("c", 6), True, True),
+        (Mark("a", 5, clock_ms=2_000_000), state("a", 6), False, True),
+        (Mark("a", 5, clock_ms=400_000), state("a", 6), False, True),
+        (Mark("a", 5, clock_ms=399_999), state("a", 6), True, True),
+        (Mark("a", 5, is_final=True, clock_ms=399_999), state("a", 6), True, True),
     ],
 )
 def test_what_is_older_than_the_folder_or_another_ones(
@@ -61,6 +68,17 @@ def test_what_is_older_than_the_folder_or_another_ones(
 ) -> None:
     assert mark.is_restored(known, found, is_snapshot=False) == live
     assert mark.is_restored(known, found, is_snapshot=True) == snapshot
+
+
+async def test_the_database_does_not_save_a_clock_far_ahead_of_the_mark(tmp_path: Path) -> None:
+    shown_ms = 0
+    async with opened(tmp_path / "registry.db", Clock(lambda: shown_ms)) as database:
+        shown_ms = 8 * 3600 * 1000  # the machine has slept
+        await database.write(count_commits)
+        assert database.read_now(mark.state).clock_ms == AHEAD_MS
+        database.clock.note_mark(shown_ms)
+        await database.write(count_commits)
+        assert database.read_now(mark.state).clock_ms == shown_ms == database.clock.now_ms()
 
 
 async def test_a_start_is_written_into_the_database(database: Database) -> None:
