@@ -35,9 +35,12 @@ _GAUGES = {
     "inventory.damaged_manifests": "Manifests whose bytes are corrupt",
     "garbage.last_run_age_seconds": "Since the last garbage collection ended",
     "garbage.last_run_seconds": "How long it took",
+    "garbage.last_failure_age_seconds": "Since a garbage collection failed last; the next ones may have succeeded",
     "disk.free_bytes": "Free on the file system of the data folder",
     "disk.reserve_bytes": "What uploads leave free",
     "backup.age_seconds": "Since the last snapshot of the database",
+    "backup.last_failure_age_seconds": "Since a snapshot failed last; the next ones may have succeeded",
+    "backup.restores_in_full_since_seconds": "Moment since the epoch: snapshots made since then miss no file; 0: all",
     "is_restored": "1 while the database is known to be older than the blob folder",
 }
 
@@ -67,7 +70,7 @@ class _Status(Collector):
 
 async def get(registry: Registry, _request: Request) -> Answer:
     collectors = CollectorRegistry()
-    collectors.register(_Status(await registry.status.read()))
+    collectors.register(_Status(await registry.status.read(exact=False)))
     return Answer(200, (("Content-Type", _CONTENT_TYPE), ("Cache-Control", "no-store")), generate_latest(collectors))
 
 

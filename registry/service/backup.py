@@ -37,6 +37,7 @@ class Backup:
         self._commits_kept: int | None = None
         self.taken_at: float | None = None
         self.failure: str | None = None
+        self.failed_at: float | None = None
 
     async def watch(self) -> None:
         while True:
@@ -59,7 +60,7 @@ class Backup:
             await self._registry.space.require(self._database.stat().st_size)
             await self._hops(snapshot.take, self._database, self.target, limit_seconds=limit_seconds)
         except (OSError, sqlite3.Error, SnapshotDamaged, InsufficientStorage) as error:
-            self.failure = str(error)
+            self.failure, self.failed_at = str(error), trio.current_time()
             log.warning("no snapshot was taken; the one before stays", file=str(self.target), error=str(error))
             return False
         self._commits_kept = commits

@@ -69,6 +69,7 @@ class Garbage:
         self.last_totals = Totals()
         self.last_seconds = 0.0
         self.last_failure: str | None = None
+        self.failed_at: float | None = None
         self.ended_at: float | None = None
         self.all_time = Totals()
 
@@ -81,7 +82,7 @@ class Garbage:
             except GarbagePaused:
                 continue
             except (OSError, sqlite3.Error, StorageFull) as error:
-                self.last_failure = str(error)
+                self.last_failure, self.failed_at = str(error), trio.current_time()
                 log.warning("garbage collection did not end; it begins anew with the next run", error=str(error))
 
     async def run(self, *, now: bool = False, walk: bool = False) -> Totals:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import trio
 import trio.testing
 from prometheus_client.parser import text_string_to_metric_families
 
+from registry.service.policy import GarbagePolicy, Policy
 from tests.tools.content import CONFIG, begin_upload, digest_of, push_blob, push_image
-from tests.tools.life import DAY, HORIZON, Life
+from tests.tools.life import DAY, HORIZON, SLOW_SCRUB, Life
 
 if TYPE_CHECKING:
+    from registry.store.transactions import WriteTx
     from tests.tools.life import Opened
 
 
@@ -91,3 +94,42 @@ async def test_damage_scrub_and_restoration(life: Life) -> None:
         assert values["scrub_verified_bytes_total"] == len(CONFIG) + 5
         await opened.registry.restoration.recover()
         assert (await scrape(opened))["is_restored"] == 0
+
+
+async def test_failures_and_since_when_snapshots_restore_in_full(life: Life) -> None:
+    policy = Policy(garbage=GarbagePolicy(interval_seconds=0), scrub=SLOW_SCRUB, reserve_bytes=0)
+    async with life.opened(policy=policy) as opened:
+        registry = opened.registry
+        await push_blob(opened.client, "team/app", b"garbage")
+        (life.data / "backup").touch()  # no folder: no snapshot
+        assert not await registry.backup.take_if_changed()
+        await registry.database.write(_break_garbage_collection)
+        while registry.garbage.failed_at is None:
+            await trio.lowlevel.checkpoint()
+        await registry.database.write(_mend_garbage_collection)
+        values = await scrape(opened)
+        assert values["backup_last_failure_age_seconds"] >= 0
+        assert values["garbage_last_failure_age_seconds"] >= 0
+        assert values["backup_restores_in_full_since_seconds"] == 1_700_000_000
+
+
+def _break_garbage_collection(tx: WriteTx) -> None:
+    tx.execute("ALTER TABLE orphan RENAME TO elsewhere")
+
+
+def _mend_garbage_collection(tx: WriteTx) -> None:
+    tx.execute("ALTER TABLE elsewhere RENAME TO orphan")
+    tx.execute("UPDATE daemon SET restorable_since_ms = 1700000000000")
+
+
+async def test_counts_that_take_long_are_not_made_at_each_scrape(life: Life) -> None:
+    async with life.opened() as opened:
+        status = opened.registry.status
+        assert (await scrape(opened))["blobs"] == 0
+        status._counting_seconds = 1.0  # as if there were millions
+        await push_blob(opened.client, "team/app", b"new")
+        assert (await scrape(opened))["blobs"] == 0
+        assert (await status.read())["inventory"]["blobs"] == 1  # the operator's command is exact
+        status._counting_seconds, status._counted_at = 1.0, trio.current_time() - 21
+        await push_blob(opened.client, "team/app", b"newer")
+        assert (await scrape(opened))["blobs"] == 2
