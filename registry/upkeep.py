@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from contextlib import contextmanager
@@ -88,7 +89,13 @@ def explain(file: Path | None, data: str | None, digest: str) -> None:
 @data_option
 @click.option("--full", is_flag=True, help="Read and hash all content too.")
 @click.option("--after", metavar="STAGE:PLACE", default="", help="Go on where an earlier check stopped.")
-@click.option("--time-box", "limit", metavar="SECONDS", type=click.FloatRange(min=0), help="Stop after so long.")
+@click.option(
+    "--time-box",
+    "limit",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    help="Stop after so long; 0: after one step.",
+)
 @_json_option
 def fsck(file: Path | None, data: str | None, *, full: bool, after: str, limit: float | None, as_json: bool) -> None:
     """Compare the database with itself and with the files, while the registry serves. Nothing is changed.
@@ -111,6 +118,8 @@ def _check(file: Path | None, data: str | None, found: _Found, after: str, *, li
         end = None if limit is None else time.monotonic() + limit
         parameters = {"full": ""} if full else {}
         while True:
+            if limit and end is not None:
+                parameters["limit"] = str(max(math.ceil(end - time.monotonic()), 1))
             step = client.operate("POST", "fsck", stage=stage, after=place, **parameters)
             found.has_begun = True
             found.findings += step["findings"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,8 @@ async def explain(registry: Registry, _request: Request, digest: str) -> Answer:
 
 
 async def check(registry: Registry, request: Request) -> Answer:
-    """One step of fsck."""
+    """One step of fsck; no stage takes longer than ``limit`` seconds, if that is given."""
+    limit = request.query.one("limit")
     stage = request.query.one("stage") or STAGES[0]
     if stage not in STAGES:
         raise ParameterInvalid(f"stage: expected one of {', '.join(STAGES)}")
@@ -44,6 +46,7 @@ async def check(registry: Registry, request: Request) -> Answer:
         request.query.one("after") or "",
         seconds=_seconds(request),
         full=request.query.one("full") is not None,
+        limit_seconds=math.inf if limit is None else float(_number(limit)),
     )
     return json_answer(200, asdict(step))
 

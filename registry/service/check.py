@@ -5,6 +5,7 @@ The check is made of steps, each of at most some seconds; a step tells where the
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -47,8 +48,13 @@ class Check:
         self._data = data
         self._hops = registry.hops.unwatched()
 
-    async def step(self, stage: str, after: str, *, seconds: float, full: bool) -> Step:
-        """Check one stage, from ``after`` on, for so long."""
+    async def step(
+        self, stage: str, after: str, *, seconds: float, full: bool, limit_seconds: float = math.inf
+    ) -> Step:
+        """Check one stage, from ``after`` on, for so long.
+
+        The first stages have no place to go on from: one that takes longer than the limit is to be begun anew.
+        """
         step = Step()
         deadline = trio.current_time() + seconds
         going_on = ""
@@ -58,20 +64,29 @@ class Check:
             case "manifests":
                 going_on = await self._check_manifests(step, after, deadline)
             case _:
-                await self._check_at_once(step, stage)
+                if not await self._check_at_once(step, stage, limit_seconds):
+                    step.next_stage = stage
+                    return step
         step.next_stage, step.next_after = (stage, going_on) if going_on else (_stage_after(stage, full=full), "")
         return step
 
-    async def _check_at_once(self, step: Step, stage: str) -> None:
-        match stage:
-            case "database":
-                step.findings += await self._hops(check.sqlite_findings, self._data / "registry.db")
-            case "rows":
-                step.findings += await self._registry.database.read_long(check.row_findings)
-            case "uploads":
-                await self._check_uploads(step)
-            case "names":
-                await self._check_names(step)
+    async def _check_at_once(self, step: Step, stage: str, limit_seconds: float) -> bool:
+        """Whether it came to its end within the limit."""
+        path = self._data / "registry.db"
+        try:
+            with trio.fail_after(limit_seconds):
+                match stage:
+                    case "database":
+                        step.findings += await self._hops(check.sqlite_findings, path, limit_seconds=limit_seconds)
+                    case "rows":
+                        step.findings += await self._hops(check.limited_row_findings, path, limit_seconds=limit_seconds)
+                    case "uploads":
+                        await self._check_uploads(step)
+                    case "names":
+                        await self._check_names(step)
+        except (trio.TooSlowError, check.OutOfTime):
+            return False
+        return True
 
     async def _check_uploads(self, step: Step) -> None:
         """The file of a session has at least the bytes that were acknowledged."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
-from contextlib import closing
+import threading
+import time
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,16 +14,21 @@ from registry.oci import manifest as oci_manifest
 from registry.oci.digests import Digest
 from registry.oci.errors import ManifestInvalid
 from registry.store import schema
+from registry.store.clock import Clock
+from registry.store.failures import code
+from registry.store.transactions import ReadTx
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from registry.store.transactions import ReadTx
 
 _LIMIT = 100
 """Most findings of one kind."""
 
 _PAGE = 500
+
+_STEPS = 10_000
+"""After how many of SQLite's steps, about a millisecond, the clock is looked at."""
 
 _RULES = {
     "a link is marked as unreferenced although a manifest refers to its blob, or is not although none does": """
@@ -72,15 +80,41 @@ class BlobRow:
     is_condemned: bool
 
 
-def sqlite_findings(path: Path) -> list[Finding]:
-    """SQLite's own checks, and whether the schema is that of this program. Reads the whole file."""
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+class OutOfTime(Exception):
+    """A check did not come to its end in the time that it had; it has to be begun anew."""
+
+
+@contextmanager
+def _reading(path: Path, limit_seconds: float) -> Iterator[sqlite3.Connection]:
+    """A connection that only reads. Raises OutOfTime."""
+    end = time.monotonic() + limit_seconds
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)) as connection:
+        connection.set_progress_handler(lambda: time.monotonic() >= end, _STEPS)
+        # SQLite before 3.42 does not ask that handler while it looks at the pages of a table.
+        timer = threading.Timer(min(limit_seconds, threading.TIMEOUT_MAX), connection.interrupt)
+        timer.daemon = True
+        timer.start()
         try:
+            yield connection
+        except sqlite3.OperationalError as error:
+            if code(error) == sqlite3.SQLITE_INTERRUPT:
+                raise OutOfTime from error
+            raise
+        finally:
+            timer.cancel()
+            timer.join()
+
+
+def sqlite_findings(path: Path, *, limit_seconds: float = math.inf) -> list[Finding]:
+    """SQLite's own checks, and whether the schema is that of this program. Reads the whole file. Raises OutOfTime."""
+    try:
+        with _reading(path, limit_seconds) as connection:
             verdicts = [text for (text,) in connection.execute(f"PRAGMA integrity_check({_LIMIT})")]
             broken = connection.execute("PRAGMA foreign_key_check").fetchmany(_LIMIT)
             found = _schema(connection)
-        except sqlite3.DatabaseError as error:
-            return [Finding(path.name, str(error))]
+    except sqlite3.DatabaseError as error:
+        return [Finding(path.name, str(error))]
     findings = [Finding(path.name, text) for text in verdicts if text != "ok"]
     findings += [Finding(f"{row[0]} {row[1]}", f"refers to a row of {row[2]} that is not there") for row in broken]
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
@@ -95,6 +129,12 @@ def sqlite_findings(path: Path) -> list[Finding]:
 def _schema(connection: sqlite3.Connection) -> dict[str, str]:
     rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
     return dict(rows.fetchall())
+
+
+def limited_row_findings(path: Path, *, limit_seconds: float) -> list[Finding]:
+    """Raises OutOfTime, sqlite3.Error."""
+    with _reading(path, limit_seconds) as connection:
+        return row_findings(ReadTx(connection, Clock()))
 
 
 def row_findings(tx: ReadTx) -> list[Finding]:

@@ -20,6 +20,8 @@ from tests.tools.life import DAY, Life, Opened, flip
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from registry.store.transactions import WriteTx
+
 NAME = "team/app"
 
 
@@ -250,3 +252,28 @@ async def test_a_stage_of_a_full_check_can_be_asked_for_alone(life: Life, stage:
     async with life.opened() as opened:
         step = await opened.registry.check.step(stage, "", seconds=60, full=False)
         assert step.findings == []
+
+
+@pytest.mark.parametrize("stage", ["database", "rows", "uploads", "names"])
+async def test_a_stage_that_does_not_end_in_time_is_left_and_begun_anew(life: Life, stage: str) -> None:
+    async with life.opened(hops=Hops()) as opened:
+        is_sql = stage in {"database", "rows"}
+        if is_sql:
+            await opened.registry.database.write(_many_blobs)
+        limit = 0.05 if is_sql else 0.0
+        started = trio.current_time()
+        step = await opened.registry.check.step(stage, "", seconds=60, full=False, limit_seconds=limit)
+        cut_short = trio.current_time() - started
+        assert (step.next_stage, step.next_after, step.findings) == (stage, "", [])
+        step = await opened.registry.check.step(stage, "", seconds=60, full=False, limit_seconds=600)
+        assert step.next_stage == STAGES[STAGES.index(stage) + 1]
+        if is_sql:
+            assert cut_short < (trio.current_time() - started) / 2
+
+
+def _many_blobs(tx: WriteTx) -> None:
+    tx.execute(
+        "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 100000)"
+        " INSERT INTO blob (digest, size, created_ms, condemned_clock_ms)"
+        " SELECT printf('sha256:%064x', n), 1, 0, 0 FROM number"
+    )
