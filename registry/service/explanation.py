@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from registry.store import holdings
+from registry.store import holdings, orphans
 
 if TYPE_CHECKING:
     from registry.oci.digests import Digest
@@ -18,7 +18,24 @@ async def explain(registry: Registry, digest: Digest) -> list[str]:
     blob = await registry.database.read(holdings.find_blob, digest)
     manifests = await registry.database.read(holdings.find_manifests, digest)
     times = _Times(registry.policy.garbage, registry.database.clock.now_ms())
-    return [*(_of_blob(blob, times) if blob else []), *(_of_manifest(each, times) for each in manifests)]
+    sentences = _of_blob(blob, times) if blob else await _of_file(registry, digest, times)
+    return [*sentences, *(_of_manifest(each, times) for each in manifests)]
+
+
+async def _of_file(registry: Registry, digest: Digest, times: _Times) -> list[str]:
+    """What is said of a file that stands there without a row."""
+    size = await registry.hops(registry.files.size_of_blob, digest)
+    if size is None:
+        return []
+    seen_ms = await registry.database.read(orphans.seen_ms, digest)
+    what = f"It is an orphan: a file of {size:,} bytes that the database does not know"
+    if seen_ms is None:
+        return [f"{what}; the next run that walks the folders notes it, and gc.horizon later it goes."]
+    goes_ms = seen_ms + times.policy.horizon_seconds * 1000
+    paused = "; but nothing is swept until cargohold recover" if registry.restoration.is_open else ""
+    return [
+        f"{what}, seen {times.since(seen_ms)}; it goes {times.until(goes_ms)} (gc.horizon){paused}. A push takes it."
+    ]
 
 
 class _Times:

@@ -33,6 +33,16 @@ def is_ours(path: str) -> bool:
     return _UPLOAD.fullmatch(path) is not None or digest_of(path) is not None
 
 
+def path_of(digest: Digest) -> str:
+    return f"blobs/{digest.algorithm}/{digest.hex}"
+
+
+def seen_ms(tx: ReadTx, digest: Digest) -> int | None:
+    """When the file of this digest was first seen without a row, on the daemon's clock."""
+    row = tx.execute("SELECT seen_clock_ms FROM orphan WHERE path = ?", path_of(digest)).fetchone()
+    return None if row is None else int(row[0])
+
+
 def without_row(tx: ReadTx, paths: Sequence[str]) -> list[str]:
     """Those of the paths that no blob and no upload session stands for."""
     return [path for path in paths if not _has_row(tx, path)]

@@ -106,3 +106,21 @@ async def test_a_manifest_that_is_held_by_a_lease(life: Life) -> None:
         await opened.registry.garbage.run()
         assert await opened.status("HEAD", f"team/app/manifests/{digest_of(image())}") == 200
         assert "gc.lease_seconds" in await explain(opened, image())
+
+
+async def test_a_file_without_a_row(life: Life) -> None:
+    async with life.opened() as opened:
+        life.blob(digest_of(b"orphan")).write_bytes(b"orphan")
+        said = await explain(opened, b"orphan")
+        assert said.startswith("It is an orphan: a file of 6 bytes that the database does not know; the next run")
+        await opened.registry.garbage.run(walk=True)
+        life.go_on(2 * DAY)
+        said = await explain(opened, b"orphan")
+        assert "seen for 2 days; it goes in 5 days at the earliest (gc.horizon). A push takes it." in said
+        life.go_on(HORIZON)
+        assert "it goes with the next run" in await explain(opened, b"orphan")
+        opened.registry.restoration.is_open = True
+        assert "but nothing is swept until cargohold recover" in await explain(opened, b"orphan")
+        opened.registry.restoration.is_open = False
+        await push_blob(opened.client, "team/app", b"orphan")
+        assert (await explain(opened, b"orphan")).startswith("It is a blob of 6 bytes.")
