@@ -27,7 +27,7 @@ async def collect_garbage(registry: Registry, request: Request) -> Answer:
     """One run, or what it would do (``dry-run``)."""
     now = request.query.one("now") is not None
     if request.query.one("dry-run") is not None:
-        return json_answer(200, asdict(await registry.garbage.dry_run(now=now)))
+        return json_answer(200, asdict(await registry.garbage.dry_run(now=now, walk=True)))
     return json_answer(200, asdict(await registry.garbage.run(now=now, walk=True)))
 
 

@@ -20,7 +20,7 @@ from registry.store import garbage, orphans, tags
 from registry.store.space import StorageFull
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from registry.oci.digests import Digest
     from registry.service.registry import Registry
@@ -100,9 +100,10 @@ class Garbage:
             self._note(totals, trio.current_time() - started)
             return totals
 
-    async def dry_run(self, *, now: bool = False) -> Totals:
+    async def dry_run(self, *, now: bool = False, walk: bool = False) -> Totals:
         """What ``run`` would do if nothing changed until then. Raises GarbagePaused."""
         plan = await self._plan(now=now)
+        found = [path async for paths in self._walk() for path in paths] if walk else []
         return Totals(
             manifests=len(plan.manifests),
             tags=len(plan.tags),
@@ -111,7 +112,7 @@ class Garbage:
             condemned_bytes=plan.condemned_bytes,
             removed_blobs=len(plan.removed),
             removed_bytes=plan.removed_bytes,
-            orphans=len(await self._orphans_to_remove()),
+            orphans=len(await self._orphans_to_remove(found)),
         )
 
     async def _plan(self, *, now: bool) -> Plan:
@@ -185,7 +186,8 @@ class Garbage:
     async def _sweep_orphans(self, *, walk: bool) -> int:
         """Note files without a row, now and then, and remove those that were noted long enough ago."""
         if walk or trio.current_time() - self._walked_at >= _WALK_SECONDS:
-            await self._walk()
+            async for found in self._walk():
+                await self._each(orphans.note, found)
             self._walked_at = trio.current_time()
         paths = await self._orphans_to_remove()
         if paths:
@@ -195,25 +197,27 @@ class Garbage:
         await self._each(orphans.forget, gone)
         return removed
 
-    async def _due_orphans(self) -> list[str]:
+    async def _due_orphans(self, found: Sequence[str] = ()) -> list[str]:
+        """Those that were noted long enough ago, or would be if what was found were noted now."""
         policy = self._registry.policy
         idle_ms, horizon_ms = int(policy.upload_idle_seconds * 1000), int(policy.garbage.horizon_seconds * 1000)
-        return await self._registry.database.read(orphans.due, horizon_ms=horizon_ms, upload_idle_ms=idle_ms)
+        return await self._registry.database.read(orphans.due, found, horizon_ms=horizon_ms, upload_idle_ms=idle_ms)
 
-    async def _orphans_to_remove(self) -> list[str]:
+    async def _orphans_to_remove(self, found: Sequence[str] = ()) -> list[str]:
         """Files whose time has come, that have still no row, and that nobody writes to."""
         registry = self._registry
-        due = await self._due_orphans()
+        due = await self._due_orphans(found)
         existing = [path for path in due if await registry.hops(self._files.exists, path)]
         unknown = await registry.database.read(orphans.without_row, existing)
         return [path for path in unknown if registry.uploads.is_idle(path.rpartition("/")[2])]
 
-    async def _walk(self) -> None:
+    async def _walk(self) -> AsyncIterator[list[str]]:
+        """Files of ours without a row, some at a time."""
         walk = self._files.walk()
         nothing: list[str] = []
         while paths := await self._registry.hops(next, walk, nothing):
             unknown = await self._registry.database.read(orphans.without_row, paths)
-            await self._each(orphans.note, [path for path in unknown if orphans.is_ours(path)])
+            yield [path for path in unknown if orphans.is_ours(path)]
 
     async def _remove_orphan(self, path: str) -> bool:
         registry = self._registry

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -54,10 +55,14 @@ def note(tx: WriteTx, path: str) -> None:
         tx.execute("INSERT INTO orphan (path, seen_clock_ms) VALUES (?, ?) ON CONFLICT DO NOTHING", path, tx.clock_ms)
 
 
-def due(tx: ReadTx, *, horizon_ms: int, upload_idle_ms: int) -> list[str]:
-    """The files that were seen without a row for longer than such files are kept."""
+def due(tx: ReadTx, found: Sequence[str] = (), *, horizon_ms: int, upload_idle_ms: int) -> list[str]:
+    """The files that were seen without a row for longer than such files are kept; ``found``: they are seen now."""
     rows = tx.execute(
-        "SELECT path FROM orphan WHERE seen_clock_ms <= ? - CASE WHEN path LIKE 'uploads/%' THEN ? ELSE ? END",
+        "WITH seen (path, clock_ms) AS (SELECT path, seen_clock_ms FROM orphan"
+        " UNION ALL SELECT value, ? FROM json_each(?) WHERE value NOT IN (SELECT path FROM orphan))"
+        " SELECT path FROM seen WHERE clock_ms <= ? - CASE WHEN path LIKE 'uploads/%' THEN ? ELSE ? END",
+        tx.clock_ms,
+        json.dumps(found),
         tx.clock_ms,
         upload_idle_ms,
         horizon_ms,

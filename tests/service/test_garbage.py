@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import pytest
 import trio.testing
@@ -22,7 +23,7 @@ NOTHING = Totals()
 
 async def collect(opened: Opened, *, now: bool = False) -> Totals:
     """Run, and see that the dry run before it had said the same."""
-    foreseen = await opened.registry.garbage.dry_run(now=now)
+    foreseen = await opened.registry.garbage.dry_run(now=now, walk=True)
     totals = await opened.registry.garbage.run(now=now, walk=True)
     assert totals == foreseen
     return totals
@@ -295,3 +296,18 @@ async def test_a_file_in_uploads_with_a_strange_name_is_not_touched(life: Life) 
         life.go_on(HORIZON)
         await collect(opened)
         assert strange.exists()
+
+
+async def test_a_dry_run_finds_the_files_that_a_run_would_find(life: Life) -> None:
+    policy = Policy(garbage=GarbagePolicy(horizon_seconds=0), upload_idle_seconds=0, scrub=SLOW_SCRUB, reserve_bytes=0)
+    async with life.opened(policy=policy) as opened:
+        garbage = opened.registry.garbage
+        await collect(opened)
+        orphan = life.blob(digest_of(b"orphan"))
+        for path in (orphan, orphan.with_name("notes.txt"), life.data / "uploads" / f"{UUID(int=1)}"):
+            path.write_bytes(b"orphan")
+        planned = await garbage.dry_run(walk=True)
+        assert planned == Totals(orphans=2)
+        assert await garbage.dry_run() == NOTHING  # which notes nothing
+        assert orphan.exists()
+        assert await collect(opened) == planned
