@@ -12,7 +12,7 @@ from http.client import HTTPException
 from itertools import count
 from typing import TYPE_CHECKING
 
-from tests.faults import injection
+from tests.faults import injection, strace
 from tests.faults.acts import ACTS, OPERATIONS, SHORT_LIVES, Recorder, describe, has_envelope, make_image
 from tests.faults.injection import Fault, kill, watching
 from tests.faults.report import Report
@@ -67,7 +67,7 @@ class Case:
 
 
 def run(folder: Path, *, full: bool) -> Report:
-    reason = injection.why_not()
+    reason = strace.missing()
     if reason is not None:
         return Report(KIND, skipped=reason)
     report = Report(KIND)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.faults import strace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.tools.daemon import Daemon
 
@@ -24,8 +23,6 @@ CALLS = (
 )
 """What can fail for want of space, of descriptors, or of a disk that works."""
 
-_BEGUN = re.compile(r"(?P<thread>\d+) +(?P<name>\w+)\((?P<arguments>.*)")
-_RESUMED = re.compile(r"(?P<thread>\d+) +<\.\.\. (?P<name>\w+) resumed>(?P<rest>.*)")
 _PATHS = re.compile(r'^\d+<(?P<descriptor>/[^>]*)>|^(?:AT_FDCWD<[^>]*>, |\d+<[^>]*>, )?"(?P<name>/[^"]*)"')
 
 
@@ -68,85 +65,29 @@ class Trace:
         return [call for call in self.calls if call.path.startswith(f"{folder}/")]
 
 
-def why_not() -> str | None:
-    """Why nothing can be injected on this machine; None where it can."""
-    if shutil.which("strace") is None:
-        return "strace is not installed"
-    child = subprocess.Popen(["sleep", "60"])
-    try:
-        with watching(child.pid, Path(os.devnull)):
-            pass
-    except AttachRefused as error:
-        return f"strace can't attach to a process here: {error}"
-    finally:
-        child.kill()
-        child.wait()
-    return None
-
-
-class AttachRefused(Exception):
-    """strace did not attach; the message is its own."""
-
-
 @contextmanager
 def watching(pid: int, log: Path, fault: Fault | None = None) -> Iterator[Trace]:
-    """Attach to every thread of the process, those to come too. Raises AttachRefused."""
-    command = [
-        "strace",
-        "-f",
-        "-y",
-        "-s",
-        "0",
-        "-o",
-        str(log),
-        "-e",
-        f"trace={','.join(f'?{call}' for call in CALLS)}",
-        "-e",
-        "signal=none",
-    ]
+    """Attach to every thread of the process, those to come too."""
+    options = ["-f", "-y", "-s", "0", "-o", str(log), "-e", f"trace={','.join(f'?{call}' for call in CALLS)}"]
+    options += ["-e", "signal=none"]
     if fault is not None:
         when = f"{fault.number}{'+' if fault.lasting else ''}"
-        command += ["-e", f"inject={fault.call}:error={fault.error}:when={when}"]
-    strace = subprocess.Popen([*command, "-p", str(pid)], stderr=subprocess.PIPE, text=True)
+        options += ["-e", f"inject={fault.call}:error={fault.error}:when={when}"]
     trace = Trace()
-    with strace.stderr:
-        first = strace.stderr.readline()
-        if "attached" not in first:
-            strace.kill()
-            strace.wait()
-            raise AttachRefused(first.strip())
-        try:
-            yield trace
-        finally:
-            strace.terminate()
-            strace.wait()
-    trace.calls = parse(log.read_text("utf-8", "surrogateescape"))
+    with strace.attached(pid, options):
+        yield trace
+    trace.calls = _numbered(strace.read(log))
 
 
-def parse(text: str) -> list[Call]:
-    """The calls of a log of strace, in the order in which they began."""
-    calls: list[Call] = []
+def _numbered(calls: list[strace.Call]) -> list[Call]:
     numbers: Counter[tuple[int, str]] = Counter()
-    for line in text.splitlines():
-        if resumed := _RESUMED.match(line):
-            _mark(calls, int(resumed["thread"]), resumed["name"], line)
-        elif begun := _BEGUN.match(line):
-            thread, name = int(begun["thread"]), begun["name"]
-            numbers[thread, name] += 1
-            found = _PATHS.match(begun["arguments"])
-            path = (found["descriptor"] or found["name"]) if found else ""
-            calls.append(Call(thread, name, numbers[thread, name], path, "(INJECTED)" in line))
-    return calls
-
-
-def _mark(calls: list[Call], thread: int, name: str, line: str) -> None:
-    """The call that this line ends was cut in two by another thread's; its error stands in this half."""
-    for index in range(len(calls) - 1, -1, -1):
-        call = calls[index]
-        if (call.thread, call.name) == (thread, name):
-            if "(INJECTED)" in line:
-                calls[index] = Call(thread, name, call.number, call.path, injected=True)
-            return
+    numbered = []
+    for call in calls:
+        numbers[call.thread, call.name] += 1
+        found = _PATHS.match(call.arguments)
+        path = (found["descriptor"] or found["name"]) if found else ""
+        numbered.append(Call(call.thread, call.name, numbers[call.thread, call.name], path, call.injected))
+    return numbered
 
 
 def kill(daemon: Daemon) -> None:

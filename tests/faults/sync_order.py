@@ -23,7 +23,8 @@ from tests.tools.daemon import Daemon
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tests.faults.sync_trace import Call, Exchange
+    from tests.faults.strace import Call
+    from tests.faults.sync_trace import Exchange
 
 _READS = ("GET", "HEAD")
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from tests.faults import strace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from collections.abc import Set as AbstractSet
     from pathlib import Path
+
+    from tests.faults.strace import Call
 
 OPENS = frozenset({"openat"})
 WRITES = frozenset({"write", "pwrite64", "writev", "pwritev", "pwritev2", "ftruncate"})
@@ -20,25 +24,7 @@ _SENDS = frozenset({"sendto", "sendmsg", "write", "writev"})
 _RECEIVES = frozenset({"recvfrom", "recvmsg", "read"})
 _TRACED = sorted({*OPENS, *WRITES, *SYNCS, *RENAMES, *UNLINKS, *_SENDS, *_RECEIVES})
 
-_UNFINISHED = re.compile(r"^(?P<thread>\d+) +(?P<call>.*) <unfinished \.\.\.>$")
-_RESUMED = re.compile(r"^(?P<thread>\d+) +<\.\.\. \w+ resumed>(?P<rest>.*)$")
-_CALL = re.compile(r"^\d+ +(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>-?\d+)")
-_DESCRIPTOR = re.compile(r"^\d+<(?P<path>[^>]*)>")
-_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _REQUEST = re.compile(r"^(?:GET|HEAD|POST|PUT|PATCH|DELETE) /")
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """``start`` and ``end`` are lines of the trace; ``path`` that of the descriptor, ``strings`` what is quoted."""
-
-    name: str
-    start: int
-    end: int
-    path: str
-    strings: tuple[str, ...]
-    result: int
-    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,29 +71,7 @@ def command(trace: Path) -> list[str]:
 
 def read(trace: Path) -> list[Call]:
     """The calls that returned, in the order of their ends."""
-    calls = []
-    waiting: dict[str, tuple[int, str]] = {}
-    for number, line in enumerate(trace.read_text("utf-8", "replace").splitlines()):
-        start, whole = number, line
-        if unfinished := _UNFINISHED.match(line):
-            waiting[unfinished["thread"]] = (number, f"{unfinished['thread']} {unfinished['call']}")
-            continue
-        if resumed := _RESUMED.match(line):
-            start, begun = waiting.pop(resumed["thread"])
-            whole = begun + resumed["rest"]
-        if (call := _parse(whole)) is not None:
-            calls.append(replace(call, start=start, end=number))
-    return calls
-
-
-def _parse(line: str) -> Call | None:
-    found = _CALL.match(line)
-    if found is None:
-        return None
-    descriptor = _DESCRIPTOR.match(found["arguments"])
-    strings = tuple(_STRING.findall(found["arguments"]))
-    path = "" if descriptor is None else descriptor["path"]
-    return Call(found["name"], 0, 0, path, strings, int(found["result"]), found["arguments"])
+    return sorted((call for call in strace.read(trace) if call.end is not None), key=lambda call: call.end)
 
 
 def exchanges(calls: Sequence[Call]) -> Iterator[Exchange]:

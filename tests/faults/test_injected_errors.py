@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults import injection
+from tests.faults import injection, strace
 from tests.faults.acts import ACTS
 from tests.faults.injected_errors import KIND, sweep
 from tests.faults.report import Report
@@ -15,7 +15,7 @@ from tests.faults.report import Report
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(injection.why_not() is not None, reason=str(injection.why_not()))
+pytestmark = pytest.mark.skipif(strace.missing() is not None, reason=str(strace.missing()))
 
 SYNC_ERRORS_IGNORED = """
 import os
