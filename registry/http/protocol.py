@@ -7,12 +7,14 @@ when the application begins to read.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import h11
 import structlog
 import trio
+from h11._receivebuffer import ReceiveBuffer
 from hypercorn.events import Closed
 from hypercorn.protocol.events import Response
 from hypercorn.protocol.h11 import H11Protocol
@@ -27,6 +29,12 @@ if TYPE_CHECKING:
 _REFUSAL_SECONDS = 1
 """A refusal has no body: it fits into the socket's buffer, or nobody reads."""
 
+_AUTHORITY = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?")
+"""A host, perhaps none, and a port (RFC 3986, sections 3.2.2 and 3.2.3)."""
+
+_CHUNK_HEAD = re.compile(rb"[0-9A-Fa-f]+(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\r\n")
+"""RFC 9112, section 7.1: extensions are ignored, but a line that ends nowhere else for anybody."""
+
 log = structlog.get_logger("access")
 
 
@@ -34,9 +42,54 @@ class Refused(Exception):
     """The request was answered with an error below the application; the connection ends."""
 
 
+class _StrictLines(ReceiveBuffer):
+    """Lines as every reader sees them.
+
+    h11 also ends a line at a bare LF and joins folded ones (RFC 9112, sections 2.2 and 5.2, allow both), and a chunk's
+    size may be followed by spaces and by bare CRs. A proxy before us that does otherwise would see another message.
+    """
+
+    def maybe_extract_lines(self) -> list[bytearray] | None:
+        """The lines of a head or of trailers. Raises LocalProtocolError, which h11 turns into a 400."""
+        before = len(self)
+        lines = super().maybe_extract_lines()
+        if lines is not None:
+            if before - len(self) != sum(len(line) + len(b"\r\n") for line in [*lines, b""]):
+                raise h11.LocalProtocolError("a line that ends with a bare LF")
+            if any(line.startswith((b" ", b"\t")) for line in lines):
+                raise h11.LocalProtocolError("a folded line")
+        return lines
+
+    def maybe_extract_next_line(self) -> bytearray | None:
+        """The line that begins a chunk. Raises LocalProtocolError."""
+        line = super().maybe_extract_next_line()
+        if line is not None and not _CHUNK_HEAD.fullmatch(line):
+            raise h11.LocalProtocolError("no chunk begins like that")
+        return line
+
+
+class _StrictConnection(h11.Connection):
+    """What follows the last request of a connection is ignored (RFC 9112, section 9.6).
+
+    h11 takes it for an error, and that could be sent in the place of the answer to a request that was carried out.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(h11.SERVER, limit_bytes)
+        self._receive_buffer = _StrictLines()
+
+    def receive_data(self, data: bytes) -> None:
+        if self.their_state is not h11.MUST_CLOSE:
+            super().receive_data(data)
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
+        return h11.NEED_DATA if self.their_state is h11.MUST_CLOSE else super().next_event()
+
+
 class GuardedProtocol(H11Protocol):
     def __init__(self, app: Any, *args: Any) -> None:
         super().__init__(self._call_app, *args)
+        self.connection: h11.Connection = _StrictConnection(self.config.h11_max_incomplete_size)
         self._guarded_app = app
         self._continue = False
         self._disconnected = False
@@ -157,10 +210,17 @@ def _refusal(request: h11.Request) -> int | None:
         return 501
     if chunked and (b"content-length" in names or request.http_version == b"1.0"):
         return 400
-    if not request.target.startswith((b"/", b"http://", b"https://")):
-        return 400
-    try:
-        urlsplit(request.target)
-    except ValueError:
+    hosts = [value for name, value in request.headers if name == b"host"]
+    if not (_is_target(request.target) and all(map(_AUTHORITY.fullmatch, hosts))):
         return 400
     return None
+
+
+def _is_target(target: bytes) -> bool:
+    """Whether the target has the origin or the absolute form; no fragment stands in either."""
+    try:
+        authority = urlsplit(target).netloc
+    except ValueError:
+        return False
+    is_absolute = target.startswith((b"http://", b"https://")) and authority and _AUTHORITY.fullmatch(authority)
+    return b"#" not in target and (target.startswith(b"/") or bool(is_absolute))
