@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _EXIT_FAILED = 1
 _EXIT_USAGE = 2
 _REPOSITORY = "conformance"
+_OPEN = lifecycle.MODES[0]
 _OFFICIAL_FOLDER = Path("conformance-report")
 _SPARSE = {"CARGOHOLD_PUSH__ALLOW_MISSING": "true"}
 """The daemon's own switch for the sparse cases of the official suite."""
@@ -44,6 +45,7 @@ class Options:
     url: str | None
     user: str | None
     password: str
+    access: str
     insecure: bool
     repository: str
     quick: bool
@@ -79,6 +81,8 @@ class Options:
             parts.append(f"--url {self.url}")
         if self.user:
             parts.append(f"--user {self.user} --password ...")
+        if self.access != _OPEN:
+            parts.append(f"--access {self.access}")
         if self.insecure:
             parts.append("--insecure")
         if self.read_only:
@@ -92,6 +96,7 @@ class Options:
 @click.option("--url", help="The registry, as http://host:port. Without it the installed daemon is booted.")
 @click.option("--user", help="Log in, by Basic or for a token.")
 @click.option("--password", default="", envvar="CONFORMANCE_PASSWORD", show_envvar=True)
+@click.option("--access", default=_OPEN, type=click.Choice(lifecycle.MODES), help="The booted daemon's access.mode.")
 @click.option("--insecure", is_flag=True, help="Accept any TLS certificate.")
 @click.option("--repository", default=_REPOSITORY, help="Repositories are made below this name; --read-only reads it.")
 @click.option("--quick", is_flag=True, help="Only the groups pull and push.")
@@ -113,6 +118,8 @@ class Options:
 def main(*, list_cases: bool, **values: Any) -> None:
     """Test a registry against the OCI distribution-spec."""
     options = Options(**values)
+    if options.access != _OPEN and (options.url or options.user):
+        _refuse("--access is for the daemon that the kit boots, where it makes a user of its own")
     if options.read_only and not (options.url and options.manifest):
         _refuse("--read-only needs --url, and --manifest with the digest of a manifest that is there")
     cases = options.choice.select(has_daemon=options.url is None)
@@ -137,11 +144,12 @@ def main(*, list_cases: bool, **values: Any) -> None:
 
 def _run(options: Options, cases: list[Case]) -> Report:
     with _registry(options, {}) as (url, daemon):
+        options = _logged_in(options, daemon)
         name = "the installed daemon" if daemon else url
         click.echo(f"Testing {name}{f' ({url})' if daemon else ''}, {len(cases)} cases")
         outcomes = tuple(_run_cases(options, cases, url, daemon))
         faults = tuple(daemon.faults()) if daemon else ()
-    return Report(name, _switches() if daemon else (), outcomes, tuple(_run_official(options)), faults)
+    return Report(name, _switches(options) if daemon else (), outcomes, tuple(_run_official(options)), faults)
 
 
 @contextmanager
@@ -150,8 +158,20 @@ def _registry(options: Options, settings: dict[str, str]) -> Iterator[tuple[str,
     if options.url is not None:
         yield options.url, None
     else:
-        with lifecycle.running(settings) as daemon:
+        with lifecycle.running({**settings, **_access(options)}) as daemon:
             yield daemon.url, daemon
+
+
+def _access(options: Options) -> dict[str, str]:
+    return {} if options.access == _OPEN else {"CARGOHOLD_ACCESS__MODE": options.access}
+
+
+def _logged_in(options: Options, daemon: Daemon | None) -> Options:
+    """With the credentials of a user that may do everything, where the daemon was booted to ask for some."""
+    if daemon is None or options.access == _OPEN:
+        return options
+    user = daemon.make_user()
+    return replace(options, user=user.user, password=user.password)
 
 
 def _run_cases(options: Options, cases: list[Case], url: str, daemon: Daemon | None) -> Iterator[Outcome]:
@@ -181,9 +201,8 @@ def _run_official(options: Options) -> Iterator[OfficialResult]:
         click.echo(f"Running the official suite, profile {profile}")
         with _registry(options, _SPARSE if profile == "dev" else {}) as (url, daemon):
             folder = options.report or _OFFICIAL_FOLDER
-            result = official.run_profile(
-                options.suite, profile, url, options.credentials, folder, insecure=options.insecure
-            )
+            credentials = _logged_in(options, daemon).credentials
+            result = official.run_profile(options.suite, profile, url, credentials, folder, insecure=options.insecure)
         if daemon and profile == "dev":
             result = official.with_switches(result, "push.allow_missing = true")
         click.echo(f"Its reports are in {result.folder}\n")
@@ -210,9 +229,10 @@ def _trace(exchange: Exchange) -> None:
     click.echo(f"\n{transcript(exchange)}\n{'-' * 80}")
 
 
-def _switches() -> tuple[str, ...]:
-    """Settings of the daemon that this environment changes."""
-    return tuple(f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("CARGOHOLD_"))
+def _switches(options: Options) -> tuple[str, ...]:
+    """Settings of the daemon that this environment or the options change."""
+    settings = {**os.environ, **_access(options)}
+    return tuple(f"{name}={value}" for name, value in sorted(settings.items()) if name.startswith("CARGOHOLD_"))
 
 
 def _refuse(message: str) -> NoReturn:

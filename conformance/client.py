@@ -58,8 +58,10 @@ class Client:
         """Send a request, and again to where it is redirected. Raises Failed where no answer comes."""
         url = urljoin(self.base, target)
         sent = dict(headers or {})
+        authorization = self._authorizer.header(method, url)
         reply = self._send(method, url, body, sent)
-        if reply.status == 401 and self._authorizer.answer_challenge(method, url, reply.values("www-authenticate")):
+        challenges = reply.values("www-authenticate") if reply.status == 401 else []
+        if challenges and self._authorizer.answer_challenge(method, url, challenges, authorization):
             reply = self._send(method, url, body, sent)
         for _ in range(_REDIRECTS):
             follows = reply.status in {307, 308} or (reply.status in {301, 302, 303} and method in {"GET", "HEAD"})

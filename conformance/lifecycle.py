@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from conformance import signals
+from conformance.auth import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 _START_SECONDS: Final = 30
 _STOP_SECONDS: Final = 60
 _LOOK_SECONDS: Final = 0.02
+
+
+MODES: Final = ("open", "basic", "token")
+"""Of the setting access.mode."""
 
 
 class DaemonFailed(Exception):
@@ -88,6 +94,19 @@ class Daemon:
     def restart(self) -> None:
         self.stop()
         self.start()
+
+    def make_user(self) -> Credentials:
+        """A user that may do everything. Raises DaemonFailed."""
+        user = Credentials("conformance", secrets.token_urlsafe())
+        self._command("user", "add", user.user, "--password-stdin", input=user.password)
+        self._command("grant", "add", user.user, "**", "admin")
+        return user
+
+    def _command(self, *words: str, input: str = "") -> None:  # noqa: A002 (as subprocess has it)
+        command = [sys.executable, "-m", "registry", *words, "--data", str(self._data)]
+        done = subprocess.run(command, input=input, text=True, capture_output=True, check=False)  # noqa: S603 (ours)
+        if done.returncode != 0:
+            raise DaemonFailed(f"{' '.join(words)}: {done.stderr}")
 
     def last_lines(self, count: int = 20) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])

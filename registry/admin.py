@@ -17,7 +17,7 @@ from registry.http.app import make_app
 from registry.http.connection import Limits
 from registry.http.listeners import listen_unix
 from registry.http.server import Server, Site
-from registry.service.access import OPERATOR
+from registry.service.principals import OPERATOR
 from registry.service.registry import Registry, open_registry
 from registry.transfer.client import Client
 
@@ -32,7 +32,7 @@ _NAME = "admin.sock"
 @contextmanager
 def connect(data: Path, policy: Policy) -> Iterator[Client]:
     """A client with the operator's rights. Raises what opening the data folder raises where no daemon runs."""
-    daemon = nullcontext() if _is_answered(data) else _serving(data, policy)
+    daemon = nullcontext() if is_answered(data) else _serving(data, policy)
     with daemon, _short_path(data) as path, Client(path) as client:
         yield client
 
@@ -56,7 +56,8 @@ def _short_path(data: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def _is_answered(data: Path) -> bool:
+def is_answered(data: Path) -> bool:
+    """Whether a daemon runs there."""
     if not data.is_dir():
         return False
     with _short_path(data) as path, Client(path) as client:

@@ -7,11 +7,11 @@ import sys
 from contextlib import contextmanager
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from registry import logs, upkeep
+from registry import accounts, audit, logs, rules, upkeep
 from registry.commands import config_option, connected, data_option, failures_in_one_line, load
 
 if TYPE_CHECKING:
@@ -132,8 +132,20 @@ def show(file: Path | None, data: str | None, listen: tuple[str, ...]) -> None:
     """Print every setting as TOML, and where it comes from."""
     _, effective = load(file, data, listen)
     for setting in effective:
-        click.echo(f"{setting.key} = {json.dumps(setting.value, ensure_ascii=False)}  # {setting.source}")
+        click.echo(f"{setting.key} = {_to_toml(setting.value)}  # {setting.source}")
 
 
-for command in (upkeep.gc, upkeep.fsck, upkeep.scrub, upkeep.recover):
+def _to_toml(value: Any) -> str:
+    """On one line. Texts, numbers and truths are written as in JSON."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_to_toml, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{json.dumps(key)} = {_to_toml(each)}' for key, each in value.items())} }}"
+    return json.dumps(value, ensure_ascii=False)
+
+
+for command in (
+    *(upkeep.gc, upkeep.fsck, upkeep.scrub, upkeep.recover),
+    *(accounts.user, accounts.group, accounts.robot, rules.grant, audit.audit),
+):
     main.add_command(command)

@@ -38,7 +38,7 @@ def connected(file: Path | None, data: str | None, *, failed: int = EXIT_FAILED)
     logs.set_up(replace(settings.log, level="warning"))
 
     from registry import admin  # noqa: PLC0415
-    from registry.daemon import policy_of  # noqa: PLC0415
+    from registry.policies import policy_of  # noqa: PLC0415
 
     with failures_in_one_line(failed), admin.connect(Path(settings.data), policy_of(settings)) as client:
         yield client
@@ -52,19 +52,21 @@ def load(file: Path | None, data: str | None, listen: tuple[str, ...], **flags: 
     try:
         return config.load(file, flags=flags)
     except config.ConfigError as error:
-        _fail(str(error), EXIT_CONFIG)
+        fail(str(error), EXIT_CONFIG)
 
 
 @contextmanager
 def failures_in_one_line(failed: int = EXIT_FAILED) -> Iterator[None]:
     """What an operator can do something about is said in one line; anything else is a fault, with its traceback."""
     from registry.oci.errors import RegistryError  # noqa: PLC0415
+    from registry.service.htpasswd import HtpasswdInvalid  # noqa: PLC0415
     from registry.store.failures import DatabaseDamaged  # noqa: PLC0415
     from registry.store.folder import FolderUnusable  # noqa: PLC0415
     from registry.store.schema import DatabaseTooNew  # noqa: PLC0415
     from registry.transfer.errors import TransferFailed  # noqa: PLC0415
 
-    known = (FolderUnusable, DatabaseTooNew, DatabaseDamaged, RegistryError, TransferFailed, OSError, sqlite3.Error)
+    refused = (FolderUnusable, DatabaseTooNew, DatabaseDamaged, HtpasswdInvalid)
+    known = (*refused, RegistryError, TransferFailed, OSError, sqlite3.Error)
     failure: BaseException | None = None
     try:
         yield
@@ -73,9 +75,9 @@ def failures_in_one_line(failed: int = EXIT_FAILED) -> Iterator[None]:
     while isinstance(failure, BaseExceptionGroup):
         failure = failure.exceptions[0]
     if failure is not None:
-        _fail(str(failure), failed)
+        fail(str(failure), failed)
 
 
-def _fail(message: str, code: int) -> NoReturn:
+def fail(message: str, code: int) -> NoReturn:
     click.echo(f"cargohold: {message}", err=True)
     sys.exit(code)

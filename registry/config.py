@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 import msgspec
 
-from registry import quantities
+from registry import issuer_settings, quantities
+from registry.addresses import is_address, is_local, is_network, is_web_address
+from registry.issuer_settings import IssuerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -28,9 +29,18 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpSettings:
+    client_burst: int = 200
+    client_connection_limit: quantities.OptionalCount = 0
+    client_requests_per_second: quantities.OptionalRate = 0.0
+    connection_limit: int = 4096
     drain_seconds: float = 10.0
+    external_url: str = ""
     head_seconds: float = 10.0
     stall_seconds: float = 60.0
+    tls_certificate: str = ""
+    tls_client_ca: str = ""
+    tls_key: str = ""
+    trusted_proxies: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +92,13 @@ class DeleteSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessSettings:
-    mode: Literal["", "open"] = ""
+    audit: quantities.Duration = "90d"
+    htpasswd: str = ""
+    issuers: list[IssuerSettings] = field(default_factory=list)
+    login: quantities.Duration = "30d"
+    mode: Literal["", "open", "basic", "token"] = ""
     read_only: bool = False
+    token_seconds: float = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +145,7 @@ def load(
         if form is None:
             raise ConfigError(_unknown(setting, forms))
         effective[setting.key] = Setting(setting.key, _convert(setting, form), setting.source)
-    _check(effective)
+    _check(effective, forms)
     return msgspec.convert(_nest(effective.values()), Settings), list(effective.values())
 
 
@@ -192,6 +207,11 @@ def _convert(setting: Setting, form: Any) -> Any:
         if quantities.is_quantity(setting.value, form):
             return str(setting.value)
         raise ConfigError(f"{setting.source}: {setting.key} = {setting.value!r}: expected {quantities.FORMS[form]}")
+    if form == list[IssuerSettings]:
+        try:
+            return issuer_settings.convert(setting.value)
+        except ValueError as error:
+            raise ConfigError(f"{setting.source}: {setting.key}{error}") from None
     try:
         return msgspec.convert(setting.value, form, strict=not setting.source.startswith("environment"))
     except msgspec.ValidationError:
@@ -200,6 +220,8 @@ def _convert(setting: Setting, form: Any) -> Any:
 
 def _describe(form: Any) -> str:
     words = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list[str]: "a list of texts"}
+    if form in quantities.MAY_BE_ZERO:
+        form = form.__origin__
     if form in words:
         return words[form]
     return " or ".join(f'"{choice}"' for choice in form.__args__ if choice)
@@ -209,30 +231,56 @@ def _unknown(setting: Setting, forms: Mapping[str, Any]) -> str:
     return f"{setting.source}: unknown setting {setting.key}; there are {', '.join(forms)}"
 
 
-def _check(effective: Mapping[str, Setting]) -> None:
+def _check(effective: Mapping[str, Setting], forms: Mapping[str, Any]) -> None:
     """What a type does not say."""
     for setting in effective.values():
-        is_number = isinstance(setting.value, int | float) and not isinstance(setting.value, bool)
-        if is_number and not 0 < setting.value <= _LARGEST:
-            raise ConfigError(
-                f"{setting.source}: {setting.key} = {setting.value}: expected a number above 0, at most {_LARGEST}"
-            )
+        _check_number(setting, may_be_zero=forms[setting.key] in quantities.MAY_BE_ZERO)
     if not effective["data"].value:
         raise ConfigError(f"{effective['data'].source}: data: expected a folder")
     _check_lease(effective)
+    _check_tls(effective)
+    _check_origin(effective["http.trusted_proxies"], effective["http.external_url"])
     listen = effective["listen"]
     for address in listen.value:
-        if not _is_address(address):
+        if not is_address(address):
             raise ConfigError(f"{listen.source}: listen = {address!r}: expected HOST:PORT, [IPV6]:PORT or unix:PATH")
     if not listen.value:
         raise ConfigError(f"{listen.source}: listen: expected at least one address")
-    exposed = [address for address in listen.value if not _is_local(address)]
-    if exposed and effective["access.mode"].value != "open":
+    exposed = [address for address in listen.value if not is_local(address)]
+    if exposed and not effective["access.mode"].value:
         raise ConfigError(
             f"{listen.source}: listen = {exposed[0]!r} would let anybody who reaches this address pull, push and "
-            'delete: access control is off; if that is what you want, set access.mode = "open" '
-            "(CARGOHOLD_ACCESS__MODE=open), or listen on 127.0.0.1"
+            'delete: access control is off; set access.mode = "token" (CARGOHOLD_ACCESS__MODE=token), or "open" if '
+            "that is what you want, or listen on 127.0.0.1"
         )
+
+
+def _check_number(setting: Setting, *, may_be_zero: bool) -> None:
+    if not isinstance(setting.value, int | float) or isinstance(setting.value, bool):
+        return
+    if not (0 < setting.value <= _LARGEST or (may_be_zero and setting.value == 0)):
+        lowest = "0 (off) or a number above it" if may_be_zero else "a number above 0"
+        raise ConfigError(f"{setting.source}: {setting.key} = {setting.value}: expected {lowest}, at most {_LARGEST}")
+
+
+def _check_tls(effective: Mapping[str, Setting]) -> None:
+    """A certificate needs its key, and what needs TLS needs both."""
+    files = [effective[f"http.{name}"] for name in ("tls_certificate", "tls_key", "tls_client_ca")]
+    missing = [setting.key for setting in files[:2] if not setting.value]
+    for setting in files:
+        if setting.value and missing:
+            raise ConfigError(f"{setting.source}: {setting.key} needs {missing[0]} beside it")
+
+
+def _check_origin(proxies: Setting, url: Setting) -> None:
+    for proxy in proxies.value:
+        if proxy != "unix" and not is_network(proxy):
+            raise ConfigError(
+                f"{proxies.source}: {proxies.key} = {proxy!r}: expected an IP address, a network such as"
+                ' "10.0.0.0/8", or "unix"'
+            )
+    if url.value and not is_web_address(url.value):
+        raise ConfigError(f"{url.source}: {url.key} = {url.value!r}: expected http(s)://HOST[:PORT][/PATH]")
 
 
 def _check_lease(effective: Mapping[str, Setting]) -> None:
@@ -244,21 +292,3 @@ def _check_lease(effective: Mapping[str, Setting]) -> None:
                 f"{setting.source}: {setting.key} = {setting.value!r}: expected at least gc.lease_seconds"
                 f" ({lease_seconds} s)"
             )
-
-
-def _is_address(address: str) -> bool:
-    if address.startswith("unix:"):
-        return len(address) > len("unix:")
-    host, _, port = address.rpartition(":")
-    bare = host.removeprefix("[").removesuffix("]")
-    bracketed = host == f"[{bare}]"
-    return bool(bare) and bracketed == (":" in bare) and port.isascii() and port.isdigit() and int(port) < 65536
-
-
-def _is_local(address: str) -> bool:
-    """Whether only this machine reaches the address."""
-    host = address.rpartition(":")[0].removeprefix("[").removesuffix("]")
-    try:
-        return address.startswith("unix:") or host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False  # a name, which may mean any address

@@ -1,4 +1,7 @@
-"""Durations and sizes as people write them: ``90s``, ``24h``, ``7d``; ``512KiB``, ``20MiB``, ``1GiB``."""
+"""Durations and sizes as people write them: ``90s``, ``24h``, ``7d``; ``512KiB``, ``20MiB``, ``1GiB``.
+
+And numbers whose 0 has a meaning of its own.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,11 @@ Duration = Annotated[str, "duration"]
 OptionalDuration = Annotated[str, "duration or nothing"]
 Size = Annotated[str, "size"]
 OptionalSize = Annotated[str, "size or nothing"]
+OptionalCount = Annotated[int, "count or 0"]
+OptionalRate = Annotated[float, "rate or 0"]
+
+MAY_BE_ZERO: Final[frozenset[Any]] = frozenset({OptionalCount, OptionalRate})
+"""Numbers that may be 0, for "off"; all others are above 0."""
 
 _DURATION = 'a duration such as "90s", "5m", "24h" or "7d", above 0'
 _SIZE = 'a size such as "512KiB", "20MiB" or "1GiB", or a number of bytes'

@@ -39,7 +39,7 @@ def test_check_says_whether_the_settings_are_good(tmp_path: Path) -> None:
     file.write_text("[http]\ndrain = 5")
     code, output = run("config", "check", "--config", str(file))
     assert code == 2
-    assert output.startswith(f"cargohold: {file}: unknown setting http.drain; there are data, listen, access.mode")
+    assert output.startswith(f"cargohold: {file}: unknown setting http.drain; there are data, listen, access.audit")
 
 
 def test_show_prints_every_setting_and_its_source(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_wrong_usage_is_exit_2(arguments: list[str]) -> None:
 def test_an_open_registry_does_not_start_beyond_this_machine(tmp_path: Path) -> None:
     code, output = run("serve", "--data", str(tmp_path), "--listen", "0.0.0.0:0")
     assert code == 2
-    assert 'access.mode = "open"' in output
+    assert 'set access.mode = "token"' in output
     assert list(tmp_path.iterdir()) == []
 
 

@@ -67,12 +67,39 @@ def test_text_from_the_environment_is_read_in_the_settings_form(tmp_path: Path) 
         ("[log]\nlevel = 'loud'", ["log.level = 'loud'", '"debug" or "info" or "warning" or "error"']),
         ("[access]\nmode = 'closed'", ["access.mode = 'closed'", '"open"']),
         ("data = [", ["config.toml", "not TOML"]),
+        ("[http]\ntls_certificate = 'a'", ["config.toml", "http.tls_certificate needs http.tls_key beside it"]),
+        ("[http]\ntls_key = 'a'", ["http.tls_key needs http.tls_certificate beside it"]),
+        ("[http]\ntls_client_ca = 'a'", ["http.tls_client_ca needs http.tls_certificate beside it"]),
+        ("[http]\ntrusted_proxies = ['10.0.0.1/8']", ["http.trusted_proxies = '10.0.0.1/8'", "a network such as"]),
+        ("[http]\nexternal_url = 'r.example'", ["http.external_url = 'r.example'", "http(s)://HOST[:PORT][/PATH]"]),
+        ("[http]\nconnection_limit = 0", ["http.connection_limit = 0", "above 0"]),
+        ("[http]\nclient_connection_limit = -1", ["http.client_connection_limit = -1", "0 (off) or a number above it"]),
+        ("[http]\nclient_connection_limit = 1.5", ["http.client_connection_limit", "expected a whole number"]),
+        ("[http]\nclient_requests_per_second = 'x'", ["http.client_requests_per_second", "expected a number"]),
+        ("[http]\nclient_requests_per_second = nan", ["http.client_requests_per_second", "0 (off)"]),
     ],
 )
 def test_a_bad_setting_is_named_with_its_file_and_what_is_expected(tmp_path: Path, toml: str, parts: list[str]) -> None:
     message = refused(tmp_path, toml)
     for part in parts:
         assert part in message
+
+
+def test_what_stands_before_the_application(tmp_path: Path) -> None:
+    toml = """[http]
+    tls_certificate = "c"
+    tls_key = "k"
+    tls_client_ca = "a"
+    trusted_proxies = ["10.0.0.0/8", "::1", "unix"]
+    external_url = "https://r.example/x"
+    client_connection_limit = 0
+    client_requests_per_second = 0
+    """
+    settings = load(tmp_path, toml, {"CARGOHOLD_HTTP__CLIENT_REQUESTS_PER_SECOND": "0.5"}).http
+    assert (settings.tls_certificate, settings.tls_key, settings.tls_client_ca) == ("c", "k", "a")
+    assert settings.trusted_proxies == ["10.0.0.0/8", "::1", "unix"]
+    assert settings.external_url == "https://r.example/x"
+    assert (settings.client_connection_limit, settings.client_requests_per_second) == (0, 0.5)
 
 
 def test_a_bad_variable_is_named(tmp_path: Path) -> None:
@@ -103,7 +130,7 @@ def test_at_least_one_address(tmp_path: Path) -> None:
     "address", ["0.0.0.0:5000", "[::]:5000", "192.0.2.1:5000", "example.org:80", "127.evil.org:80"]
 )
 def test_an_open_registry_listens_beyond_this_machine_only_when_that_is_said(tmp_path: Path, address: str) -> None:
-    assert 'access.mode = "open"' in refused(tmp_path, listen=["127.0.0.1:5000", address])
+    assert 'set access.mode = "token"' in refused(tmp_path, listen=["127.0.0.1:5000", address])
     settings = load(tmp_path, '[access]\nmode = "open"', listen=[address])
     assert settings.listen == [address]
 

@@ -146,3 +146,14 @@ def test_a_refused_request_is_logged_too(daemon: Daemon) -> None:
     assert [(entry["status"], entry["client"]) for entry in daemon.entries() if entry["event"] == "refused"] == [
         (400, "127.0.0.1")
     ]
+
+
+def test_it_warns_of_what_is_seldom_meant(tmp_path: Path) -> None:
+    settings = {"CARGOHOLD_ACCESS__MODE": "token", "CARGOHOLD_LISTEN": "0.0.0.0:0"}
+    with running(tmp_path / "data", settings) as daemon:
+        daemon.restart()
+    warnings = [entry["event"] for entry in daemon.entries() if entry["level"] == "warning"]
+    assert [warning.partition(":")[0] for warning in warnings] == [
+        "there are no rules yet, so nobody may do anything",
+        "passwords and tokens cross the network without TLS",
+    ] * 2

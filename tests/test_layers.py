@@ -20,12 +20,14 @@ OURS = {
 LIBRARIES: dict[str, set[str]] = {
     "oci": set(),
     "store": {"sqlite_utils", "trio"},
-    "service": {"structlog", "trio"},
+    "service": {"argon2", "bcrypt", "h11", "jwt", "structlog", "trio"},
     "http": {"h11", "hypercorn", "prometheus_client", "quart", "quart_trio", "structlog", "trio", "werkzeug"},
     "transfer": {"zstandard"},
 }
 ALONE = {
-    "config.py": {"msgspec", "registry", "registry.quantities"},
+    "addresses.py": set(),
+    "config.py": {"msgspec", "registry", "registry.addresses", "registry.issuer_settings", "registry.quantities"},
+    "issuer_settings.py": {"msgspec"},
     "logs.py": {"structlog", "registry.config"},
     "quantities.py": set(),
     "systemd.py": set(),

@@ -92,7 +92,7 @@ trio.run(main)
 
 def test_the_commands_of_the_operator_run(tmp_path: Path) -> None:
     """Where no daemon runs, too."""
-    for title in ("Garbage collection", "Verify"):
+    for title in ("Who may do what", "Garbage collection", "Verify"):
         for command in blocks(title, "sh")[0].splitlines():
             done = run(command, tmp_path)
             assert done.returncode == 0, (command, done.stderr)

@@ -68,6 +68,7 @@ def _log(scope: Any, context: dict[str, str], sent: dict[str, int], seconds: flo
         "request",
         method=scope["method"],
         path=scope["raw_path"].decode("latin-1"),
+        principal=context.get("principal"),
         repository=context.get("name"),
         reference=context.get("reference") or context.get("digest") or context.get("upload_id"),
         status=sent["status"],

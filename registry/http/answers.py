@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from registry.http.parameters import Query
     from registry.oci.digests import Digest
-    from registry.service.access import Principal
     from registry.service.blobs import OpenBlob
+    from registry.service.principals import Principal
 
 IMMUTABLE = "max-age=31536000, immutable"
 """Cache-Control of what is asked for by its digest (RFC 8246)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -12,12 +13,15 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from registry.http.access_log import AccessLog
 from registry.http.answers import FileSlice, Request
+from registry.http.credentials import challenge, parse_authorization
 from registry.http.errors import error_answer, fault_answer, framework_answer, method_answer, no_route_answer
-from registry.http.parameters import Query
+from registry.http.parameters import Query, repository_name
+from registry.http.proxies import origin_of, realm_base
 from registry.http.routes import ADMIN_ROUTES, ROUTES
 from registry.http.streams import FileBody, StreamingConnection, StreamingRequest
-from registry.oci.errors import RegistryError, SizeInvalid
-from registry.service.access import ANONYMOUS, OPERATOR, authorize, refusal
+from registry.oci.errors import RegistryError, SizeInvalid, Unauthorized
+from registry.service.access import FOR_EVERYBODY, Action, scope_for
+from registry.service.principals import ANONYMOUS, OPERATOR, UNIX
 from registry.service.space import shortage
 from registry.service.uploads import BodyInterrupted
 
@@ -25,8 +29,8 @@ if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
 
     from registry.http.answers import Answer
-    from registry.http.routes import Route
-    from registry.service.access import Principal
+    from registry.http.routes import Method, Route
+    from registry.service.principals import Principal
     from registry.service.registry import Registry
 
 log = structlog.get_logger()
@@ -40,24 +44,28 @@ class _App(QuartTrio):
         """Routes depend on no Host: one that is no host name would be a fault, raised outside of error handlers."""
         if request is None:
             return super().create_url_adapter(None)
-        return self.url_map.bind(
-            "registry", url_scheme=request.scheme, default_method=request.method, path_info=request.path
-        )
+        # Werkzeug reads //v2/ as /v2/, and a proxy with rules on paths may not: two slashes lead to no end point.
+        path = "/" if request.scope["path"].startswith("//") else request.path
+        return self.url_map.bind("registry", url_scheme=request.scheme, default_method=request.method, path_info=path)
 
 
-def make_app(registry: Registry, principal: Principal = ANONYMOUS) -> ASGIFramework:
-    """The ASGI application of an open registry, for requests that are made by ``principal``."""
+def make_app(registry: Registry, principal: Principal | None = None, external_url: str = "") -> ASGIFramework:
+    """The ASGI application of an open registry.
+
+    With a ``principal`` all requests are made on its behalf; without one their credentials say on whose.
+    ``external_url`` is where clients find it, where that is not what they say themselves.
+    """
     app = _App("registry", static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=None, BODY_TIMEOUT=None, RESPONSE_TIMEOUT=None)
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
     for route in ADMIN_ROUTES if principal == OPERATOR else ROUTES:
-        _add(app, registry, principal, route)
+        _add(app, registry, principal, external_url, route)
     app.register_error_handler(Exception, lambda error: _respond(registry, _failed(error)))
     return AccessLog(app)
 
 
-def _add(app: QuartTrio, registry: Registry, principal: Principal, route: Route) -> None:
+def _add(app: QuartTrio, registry: Registry, fixed: Principal | None, external_url: str, route: Route) -> None:
     """One rule per end point; HEAD of one that only has GET is GET, whose body the server leaves out."""
     methods = dict(route.methods)
     if "GET" in methods:
@@ -66,33 +74,65 @@ def _add(app: QuartTrio, registry: Registry, principal: Principal, route: Route)
     async def view(**path_values: str) -> Response:
         _context().update(route=route.name, **path_values)
         method = methods[request.method]
+        origin = origin_of(request.scope)
+        principal = replace(fixed or ANONYMOUS, address=origin.address or _unix_address(fixed))
         try:
-            authorize(registry.policy, principal, method.action)
-            answer = await method.handler(registry, _request(principal), **path_values)
+            if fixed is None and method.action not in FOR_EVERYBODY and registry.policy.access.mode != "open":
+                credentials = parse_authorization(_headers().get("authorization"))
+                principal = await registry.authentication.authenticate(credentials, principal.address)
+            answer = await _authorized(registry, principal, method, path_values)
+        except Unauthorized as error:
+            mode = "basic" if method.action is Action.LOG_IN else registry.policy.access.mode
+            scope = scope_for(method.action, path_values.get("name"))
+            asked = challenge(mode, realm_base(origin, external_url), error, scope)
+            answer = error_answer(error, challenge=asked)
         except RegistryError as error:
-            answer = error_answer(error, allowed=others(request.method))
+            answer = error_answer(error, allowed=others(principal))
         return _respond(registry, answer)
 
-    def others(refused: str) -> list[str]:
+    def others(principal: Principal) -> list[str]:
         """The methods that are allowed here beside the one that was refused."""
-        allowed = {name for name in methods if refusal(registry.policy, principal, methods[name].action) is None}
-        return sorted(allowed - {refused})
+        allowed = {name for name in methods if registry.access.refusal(principal, methods[name].action) is None}
+        return sorted(allowed - {request.method})
 
     app.add_url_rule(route.path, route.name, view, methods=list(methods), provide_automatic_options=False)
 
 
+def _unix_address(fixed: Principal | None) -> str:
+    """Of one who is what the socket says, the user too, as far as the server tells: the clients of a proxy are many."""
+    user = None if fixed is None else request.scope.get("state", {}).get("uid")
+    return UNIX if user is None else f"{UNIX} uid {user}"
+
+
+async def _authorized(registry: Registry, principal: Principal, method: Method, path_values: dict[str, str]) -> Answer:
+    """The answer to somebody who may have it: nothing is looked up before that is known."""
+    _context()["principal"] = principal.name
+    values: dict[str, Any] = dict(path_values)
+    name = values.pop("name", None)
+    if name is None:
+        registry.access.authorize(principal, method.action)
+    else:
+        values["repository"] = repository_name(name)
+        registry.access.authorize(principal, method.action, values["repository"])
+    return await method.handler(registry, _request(principal), **values)
+
+
 def _request(principal: Principal) -> Request:
+    return Request(
+        method=request.method,
+        query=Query(request.query_string),
+        headers=_headers(),
+        body=request.body,
+        principal=principal,
+    )
+
+
+def _headers() -> dict[str, str]:
     headers: dict[str, str] = {}
     for name, value in request.headers.items():
         key = name.lower()
         headers[key] = f"{headers[key]}, {value}" if key in headers else value
-    return Request(
-        method=request.method,
-        query=Query(request.query_string),
-        headers=headers,
-        body=request.body,
-        principal=principal,
-    )
+    return headers
 
 
 def _failed(error: Exception) -> Answer:

@@ -12,15 +12,16 @@ from registry.service import blobs
 
 if TYPE_CHECKING:
     from registry.http.answers import Request
+    from registry.oci.names import RepositoryName
     from registry.service.blobs import Blob
     from registry.service.registry import Registry
 
 _CONTENT_TYPE = "application/octet-stream"
 
 
-async def get(registry: Registry, request: Request, name: str, digest: str) -> Answer:
+async def get(registry: Registry, request: Request, repository: RepositoryName, digest: str) -> Answer:
     """The whole blob, or one range of it (RFC 9110, section 14)."""
-    blob = await blobs.find(registry, parameters.repository_name(name), parameters.digest(digest), is_pull=True)
+    blob = await blobs.find(registry, repository, parameters.digest(digest), is_pull=True)
     headers = _headers(blob)
     if is_not_modified(request, blob.digest):
         return Answer(304, headers)
@@ -33,15 +34,15 @@ async def get(registry: Registry, request: Request, name: str, digest: str) -> A
     return Answer(status, headers, FileSlice(file, span.start, span.length))
 
 
-async def head(registry: Registry, request: Request, name: str, digest: str) -> Answer:
-    blob = await blobs.find(registry, parameters.repository_name(name), parameters.digest(digest))
+async def head(registry: Registry, request: Request, repository: RepositoryName, digest: str) -> Answer:
+    blob = await blobs.find(registry, repository, parameters.digest(digest))
     if is_not_modified(request, blob.digest):
         return Answer(304, _headers(blob))
     return Answer(200, _headers(blob), length=blob.size)
 
 
-async def delete(registry: Registry, _request: Request, name: str, digest: str) -> Answer:
-    await blobs.delete(registry, parameters.repository_name(name), parameters.digest(digest))
+async def delete(registry: Registry, request: Request, repository: RepositoryName, digest: str) -> Answer:
+    await blobs.delete(registry, repository, parameters.digest(digest), request.principal)
     return Answer(202)
 
 

@@ -6,6 +6,8 @@ for a client has a deadline.
 
 from __future__ import annotations
 
+import socket
+import struct
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,10 +23,13 @@ from hypercorn.typing import ConnectionState, LifespanState
 
 from registry.http.access_log import ClientGone
 from registry.http.protocol import GuardedProtocol, Refused
+from registry.http.tls import HandshakeFailed, TlsStream
 
 if TYPE_CHECKING:
     from hypercorn.events import Event
     from hypercorn.typing import AppWrapper
+
+    from registry.http.limits import Places
 
 _RECEIVE_BYTES = 64 * 1024
 _SEND_BYTES = 64 * 1024
@@ -68,10 +73,11 @@ _CONFIG = _config()
 class Connection:
     """One client's connection. Nothing that happens in it leaves it, cancellation aside."""
 
-    def __init__(self, app: AppWrapper, limits: Limits, stream: trio.SocketStream) -> None:
+    def __init__(self, app: AppWrapper, limits: Limits, stream: trio.SocketStream | TlsStream, places: Places) -> None:
         self._app = app
         self._limits = limits
         self._stream = stream
+        self._places = places
         self._sending = trio.Lock()
         self._reading = trio.CancelScope()
         self._waiting = trio.CancelScope()
@@ -79,13 +85,15 @@ class Connection:
         self._gone = False
         self._idle = True
         self._stopping = False
+        self._is_listened_to = True
         self._protocol: GuardedProtocol
 
     async def run(self) -> None:
         """Serve the client until it goes away or has to."""
         try:
             await self._serve()
-            await self._linger()
+            if not self._gone:
+                await part(self._stream, sends_more=self._protocol.has_unread_body or not self._is_listened_to)
         except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the client has gone; there is nobody to tell
         except* Exception:  # the guard: what a client provokes ends here
@@ -105,6 +113,7 @@ class Connection:
         async with TaskGroup() as tasks:
             self._protocol = self._make_protocol(tasks)
             with self._reading:
+                await self._shake_hands()
                 await self._read()
             with trio.CancelScope() as self._reading:  # until the application ends without being told
                 if self._protocol.has_unread_body:
@@ -117,17 +126,30 @@ class Connection:
             _CONFIG,
             WorkerContext(None),
             tasks,
-            ConnectionState(LifespanState({})),
-            False,  # noqa: FBT003 (ssl)
+            ConnectionState(LifespanState(_credentials(raw))),
+            isinstance(self._stream, TlsStream),
             _address(raw.getpeername()),
             _address(raw.getsockname()),
             self._on_protocol_event,
         )
 
+    async def _shake_hands(self) -> None:
+        """Where the connection is one of TLS. A client has as long for it as for the head of a request."""
+        if not isinstance(self._stream, TlsStream):
+            return
+        try:
+            with trio.fail_after(self._limits.head_seconds):
+                await self._stream.handshake()
+        except trio.TooSlowError:
+            self._gone = True
+        except HandshakeFailed as failure:
+            self._is_listened_to = False
+            log.info("handshake failed", reason=str(failure), client=peer_of(self._stream))
+
     async def _read(self) -> None:
         """Feed the protocol until the client ends its side, stalls, or the protocol has closed the connection."""
         with suppress(Refused):
-            while data := await self._receive():
+            while self._is_listened_to and not self._gone and (data := await self._receive()):
                 await self._protocol.handle(RawData(data))
 
     async def _receive(self) -> bytes:
@@ -157,6 +179,7 @@ class Connection:
             self._reading.cancel()
         elif isinstance(event, Updated):
             self._idle = event.idle
+            self._places.turn(self, idle=event.idle)
             self._waiting.deadline = self._deadline()
             if self._idle and self._stopping:
                 self._reading.cancel()
@@ -175,17 +198,35 @@ class Connection:
                     self._reading.cancel()
                     raise ClientGone from None
 
-    async def _linger(self) -> None:
-        """Let the client see the answer: end our side, and read away a little of what it still sends."""
-        if self._gone or not self._protocol.has_unread_body:
-            return
-        await self._stream.send_eof()
-        rest = _LINGER_BYTES
-        with trio.move_on_after(_LINGER_SECONDS):
-            while received := await self._stream.receive_some(_RECEIVE_BYTES):
-                rest -= len(received)
-                if rest < 0:
-                    await trio.sleep(_LINGER_PAUSE_SECONDS)
+
+async def part(stream: trio.SocketStream | TlsStream, *, sends_more: bool) -> None:
+    """Let the client see the answer: end our side, and read away a little of what it still sends.
+
+    Raises BrokenResourceError.
+    """
+    rest = _LINGER_BYTES
+    with trio.move_on_after(_LINGER_SECONDS):
+        await stream.send_eof()
+        while sends_more and (received := await stream.receive_some(_RECEIVE_BYTES)):
+            rest -= len(received)
+            if rest < 0:
+                await trio.sleep(_LINGER_PAUSE_SECONDS)
+
+
+def peer_of(stream: trio.SocketStream | TlsStream) -> str | None:
+    """The address of the client; None on a unix socket, or where the client has gone."""
+    with suppress(OSError):
+        address = _address(stream.socket.getpeername())
+        return None if address is None else address[0]
+    return None
+
+
+def _credentials(raw: trio.socket.SocketType) -> dict[str, Any]:
+    """Of a unix socket, the user who connected (unix(7), SO_PEERCRED)."""
+    if raw.family != socket.AF_UNIX:
+        return {}
+    _, user, _ = struct.unpack("3i", raw.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    return {"uid": user}
 
 
 def _address(name: Any) -> tuple[str, int] | None:

@@ -26,6 +26,7 @@ STATUS: Final[Mapping[type[errors.RegistryError], int]] = {
     errors.NameUnknown: 404,
     errors.SizeInvalid: 400,
     errors.RangeNotSatisfiable: 416,
+    errors.Unauthorized: 401,
     errors.Denied: 403,
     errors.BlobReferenced: 405,
     errors.PreconditionFailed: 412,
@@ -38,13 +39,14 @@ STATUS: Final[Mapping[type[errors.RegistryError], int]] = {
 }
 
 
-def error_answer(error: errors.RegistryError, allowed: Iterable[str] = ()) -> Answer:
+def error_answer(error: errors.RegistryError, allowed: Iterable[str] = (), challenge: str = "") -> Answer:
     """The envelope of the distribution-spec, section "Error Codes", with the headers that the status asks for.
 
-    ``allowed`` are the methods of the end point that are not refused as this one is.
+    ``allowed`` are the methods of the end point that are not refused as this one is; ``challenge`` says how to
+    authenticate.
     """
     entries = [{"code": error.code, "message": message, "detail": detail} for message, detail in error.errors]
-    return json_answer(STATUS[type(error)], {"errors": entries}, *_headers(error, allowed))
+    return json_answer(STATUS[type(error)], {"errors": entries}, *_headers(error, allowed, challenge))
 
 
 def fault_answer(request_id: str) -> Answer:
@@ -72,8 +74,10 @@ def _unsupported(status: int, message: str, *headers: tuple[str, str]) -> Answer
     return json_answer(status, {"errors": [entry]}, *headers)
 
 
-def _headers(error: errors.RegistryError, allowed: Iterable[str]) -> Iterable[tuple[str, str]]:
+def _headers(error: errors.RegistryError, allowed: Iterable[str], challenge: str) -> Iterable[tuple[str, str]]:
     match error:
+        case errors.Unauthorized():
+            yield "WWW-Authenticate", challenge
         case errors.TooManyRequests() | errors.Overloaded():
             yield "Retry-After", str(error.retry_after_seconds)
         case errors.RangeNotSatisfiable():

@@ -12,6 +12,7 @@ from registry.service import manifests
 
 if TYPE_CHECKING:
     from registry.http.answers import Request
+    from registry.oci.names import RepositoryName
     from registry.service.registry import Registry
 
 _SPEC = "https://github.com/opencontainers/distribution-spec/blob/main"
@@ -21,8 +22,7 @@ async def version_check(_registry: Registry, _request: Request) -> Answer:
     return json_answer(200, {})
 
 
-async def tags(registry: Registry, request: Request, name: str) -> Answer:
-    repository = parameters.repository_name(name)
+async def tags(registry: Registry, request: Request, repository: RepositoryName) -> Answer:
     size = parameters.page_size(request.query)
     names = await manifests.list_tags(registry, repository, request.query.one("last") or "", size + 1)
     page, headers = _page(f"/v2/{repository}/tags/list", names, size)
@@ -31,14 +31,15 @@ async def tags(registry: Registry, request: Request, name: str) -> Answer:
 
 async def catalog(registry: Registry, request: Request) -> Answer:
     size = parameters.page_size(request.query)
-    names = await manifests.list_repositories(registry, request.query.one("last") or "", size + 1)
+    last = request.query.one("last") or ""
+    names = await manifests.list_repositories(registry, request.principal, last, size + 1)
     page, headers = _page("/v2/_catalog", names, size)
     return json_answer(200, {"repositories": page}, *headers)
 
 
-async def referrers(registry: Registry, request: Request, name: str, digest: str) -> Answer:
+async def referrers(registry: Registry, request: Request, repository: RepositoryName, digest: str) -> Answer:
     """An index of the manifests whose subject is the digest; empty where nobody knows of it."""
-    repository, subject = parameters.repository_name(name), parameters.digest(digest)
+    subject = parameters.digest(digest)
     # A media type holds no space: it is a plus sign that the client did not encode.
     artifact_type = (request.query.one("artifactType") or "").replace(" ", "+") or None
     size = parameters.page_size(request.query) or parameters.PAGE_LIMIT

@@ -14,13 +14,14 @@ from registry.service.manifests import Content
 
 if TYPE_CHECKING:
     from registry.http.answers import Request
+    from registry.oci.names import RepositoryName
     from registry.service.registry import Registry
 
 
-async def get(registry: Registry, request: Request, name: str, reference: str) -> Answer:
+async def get(registry: Registry, request: Request, repository: RepositoryName, reference: str) -> Answer:
     """The bytes as pushed, whatever Accept says: one reference, one manifest."""
     wanted = parameters.known_reference(reference)
-    content = await manifests.read(registry, parameters.repository_name(name), wanted)
+    content = await manifests.read(registry, repository, wanted)
     manifest = content.manifest
     headers = content_headers(manifest.digest, manifest.media_type, by_digest=isinstance(wanted, Digest))
     if is_not_modified(request, manifest.digest):
@@ -28,22 +29,21 @@ async def get(registry: Registry, request: Request, name: str, reference: str) -
     return Answer(200, headers, content.body)
 
 
-async def head(registry: Registry, request: Request, name: str, reference: str) -> Answer:
+async def head(registry: Registry, request: Request, repository: RepositoryName, reference: str) -> Answer:
     wanted = parameters.known_reference(reference)
-    manifest = await manifests.find(registry, parameters.repository_name(name), wanted)
+    manifest = await manifests.find(registry, repository, wanted)
     headers = content_headers(manifest.digest, manifest.media_type, by_digest=isinstance(wanted, Digest))
     if is_not_modified(request, manifest.digest):
         return Answer(304, headers)
     return Answer(200, headers, length=manifest.size)
 
 
-async def put(registry: Registry, request: Request, name: str, reference: str) -> Answer:
+async def put(registry: Registry, request: Request, repository: RepositoryName, reference: str) -> Answer:
     """Push by tag, or by digest with any number of ``tag`` parameters."""
     target = parameters.reference(reference)
     more_tags = parameters.tags(request.query)
     if more_tags and not isinstance(target, Digest):
         raise ParameterInvalid("the parameter tag needs a digest in the path, not a tag")
-    repository = parameters.repository_name(name)
     body = await _read_body(request)
     content = Content(body, request.headers.get("content-type"))
     pushed = await manifests.push(
@@ -60,9 +60,8 @@ async def put(registry: Registry, request: Request, name: str, reference: str) -
     return Answer(201, tuple(headers))
 
 
-async def delete(registry: Registry, request: Request, name: str, reference: str) -> Answer:
+async def delete(registry: Registry, request: Request, repository: RepositoryName, reference: str) -> Answer:
     wanted = parameters.known_reference(reference)
-    repository = parameters.repository_name(name)
     await manifests.delete(registry, repository, wanted, request.condition, request.principal)
     return Answer(202)
 

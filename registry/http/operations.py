@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from registry.http.answers import Answer, json_answer
+from registry.http.parameters import number
 from registry.oci.digests import Digest
 from registry.oci.errors import ParameterInvalid
 from registry.service import explanation
@@ -28,7 +29,7 @@ async def collect_garbage(registry: Registry, request: Request) -> Answer:
     now = request.query.one("now") is not None
     if request.query.one("dry-run") is not None:
         return json_answer(200, asdict(await registry.garbage.dry_run(now=now, walk=True)))
-    return json_answer(200, asdict(await registry.garbage.run(now=now, walk=True)))
+    return json_answer(200, asdict(await registry.garbage.run_by_hand(request.principal.author, now=now)))
 
 
 async def explain(registry: Registry, _request: Request, digest: str) -> Answer:
@@ -46,7 +47,7 @@ async def check(registry: Registry, request: Request) -> Answer:
         request.query.one("after") or "",
         seconds=_seconds(request),
         full=request.query.one("full") is not None,
-        limit_seconds=math.inf if limit is None else float(_number(limit)),
+        limit_seconds=math.inf if limit is None else float(number(limit)),
     )
     return json_answer(200, asdict(step))
 
@@ -54,9 +55,7 @@ async def check(registry: Registry, request: Request) -> Answer:
 async def scrub(registry: Registry, request: Request) -> Answer:
     """One step of a scrub; ``before`` is the before_ms of the first step's answer."""
     before = request.query.one("before")
-    progress = await registry.scrub.run(
-        before_ms=None if before is None else _number(before), seconds=_seconds(request)
-    )
+    progress = await registry.scrub.run(before_ms=None if before is None else number(before), seconds=_seconds(request))
     return json_answer(200, asdict(progress))
 
 
@@ -64,16 +63,10 @@ async def losses(registry: Registry, _request: Request) -> Answer:
     return json_answer(200, asdict(await registry.restoration.losses()))
 
 
-async def recover(registry: Registry, _request: Request) -> Answer:
-    return json_answer(200, asdict(await registry.restoration.recover()))
+async def recover(registry: Registry, request: Request) -> Answer:
+    return json_answer(200, asdict(await registry.restoration.recover(request.principal.author)))
 
 
 def _seconds(request: Request) -> float:
     text = request.query.one("seconds")
-    return _STEP_SECONDS if text is None else min(float(_number(text)), 60.0)
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise ParameterInvalid(f"expected a whole number, not {text[:32]!r}")
-    return int(text)
+    return _STEP_SECONDS if text is None else min(float(number(text)), 60.0)

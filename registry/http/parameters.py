@@ -18,6 +18,8 @@ PAGE_LIMIT = 1000
 """Most entries on one page of a listing."""
 
 _FIELDS_LIMIT = 1000
+_FORM_LIMIT_BYTES = 64 * 1024
+_FORM_TYPE = "application/x-www-form-urlencoded"
 
 
 class Query:
@@ -41,6 +43,34 @@ class Query:
 
     def all(self, name: str) -> list[str]:
         return [value for key, value in self._pairs if key == name]
+
+
+async def form(request: Request) -> Query:
+    """The fields of a form in the body. Raises ParameterInvalid before more than the limit is held."""
+    content_type = request.headers.get("content-type", _FORM_TYPE).partition(";")[0].strip().lower()
+    if content_type != _FORM_TYPE:
+        raise ParameterInvalid(f"expected a form ({_FORM_TYPE}), not {content_type[:80]!r}")
+    body = bytearray()
+    async for piece in request.body:
+        body += piece
+        if len(body) > _FORM_LIMIT_BYTES:
+            raise ParameterInvalid(f"the form has more than {_FORM_LIMIT_BYTES} bytes")
+    return Query(bytes(body))
+
+
+def required(query: Query, name: str) -> str:
+    """Raises ParameterInvalid."""
+    value = query.one(name)
+    if value is None:
+        raise ParameterInvalid(f"the field {name} is missing")
+    return value
+
+
+def number(text: str) -> int:
+    """Raises ParameterInvalid."""
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise ParameterInvalid(f"expected a whole number, not {text[:32]!r}")
+    return int(text)
 
 
 def repository_name(text: str) -> RepositoryName:

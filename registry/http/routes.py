@@ -6,12 +6,24 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from registry.http import blobs, listings, manifests, metrics, operations, probes, uploads
+from registry.http import (
+    accounts,
+    audit,
+    blobs,
+    listings,
+    manifests,
+    metrics,
+    operations,
+    probes,
+    rules,
+    tokens,
+    uploads,
+)
 from registry.http.answers import Answer
 from registry.service.access import Action
 
 Handler = Callable[..., Awaitable[Answer]]
-"""``await handler(registry, request, **path_values)``"""
+"""``await handler(registry, request, **path_values)``; the path's ``name`` comes as ``repository``, parsed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +47,10 @@ ROUTES: Final = (
     Route("live", "/live", {"GET": Method(probes.live, Action.PROBE)}),
     Route("healthz", "/healthz", {"GET": Method(probes.healthz, Action.PROBE)}),
     Route("ready", "/ready", {"GET": Method(probes.ready, Action.PROBE)}),
-    Route("metrics", "/metrics", {"GET": Method(metrics.get, Action.PROBE)}),
+    Route("metrics", "/metrics", {"GET": Method(metrics.get, Action.MONITOR)}),
+    Route("token", "/token", {"GET": Method(tokens.get, Action.LOG_IN), "POST": Method(tokens.post, Action.LOG_IN)}),
     Route("version", "/v2/", {"GET": Method(listings.version_check, Action.DISCOVER)}),
-    Route("catalog", "/v2/_catalog", {"GET": Method(listings.catalog, Action.DISCOVER)}),
+    Route("catalog", "/v2/_catalog", {"GET": Method(listings.catalog, Action.CATALOG)}),
     Route("extensions", "/v2/_oci/ext/discover", {"GET": Method(listings.extensions, Action.DISCOVER)}),
     Route("tags", "/v2/<path:name>/tags/list", {"GET": Method(listings.tags, _PULL)}),
     Route("referrers", "/v2/<path:name>/referrers/<digest>", {"GET": Method(listings.referrers, _PULL)}),
@@ -88,6 +101,46 @@ ADMIN_ROUTES: Final = (
     Route("admin-explain", "/admin/gc/explain/<digest>", {"GET": Method(operations.explain, _OPERATE)}),
     Route("admin-fsck", "/admin/fsck", {"POST": Method(operations.check, _OPERATE)}),
     Route("admin-scrub", "/admin/scrub", {"POST": Method(operations.scrub, _OPERATE)}),
+    Route(
+        "admin-users",
+        "/admin/users",
+        {
+            "GET": Method(accounts.list_users, _OPERATE),
+            "POST": Method(accounts.add_user, _OPERATE),
+            "PUT": Method(accounts.set_password, _OPERATE),
+            "DELETE": Method(accounts.remove_user, _OPERATE),
+        },
+    ),
+    Route(
+        "admin-groups",
+        "/admin/groups",
+        {
+            "GET": Method(accounts.list_groups, _OPERATE),
+            "POST": Method(accounts.join_group, _OPERATE),
+            "DELETE": Method(accounts.leave_group, _OPERATE),
+        },
+    ),
+    Route(
+        "admin-robots",
+        "/admin/robots",
+        {
+            "GET": Method(accounts.list_robots, _OPERATE),
+            "POST": Method(accounts.add_robot, _OPERATE),
+            "PUT": Method(accounts.rotate_robot, _OPERATE),
+            "DELETE": Method(accounts.remove_robot, _OPERATE),
+        },
+    ),
+    Route(
+        "admin-rules",
+        "/admin/rules",
+        {
+            "GET": Method(rules.list_rules, _OPERATE),
+            "POST": Method(rules.grant, _OPERATE),
+            "DELETE": Method(rules.revoke, _OPERATE),
+        },
+    ),
+    Route("admin-rules-check", "/admin/rules/check", {"GET": Method(rules.check, _OPERATE)}),
+    Route("admin-audit", "/admin/audit", {"GET": Method(audit.read, _OPERATE)}),
     Route(
         "admin-restoration",
         "/admin/restoration",

@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+import structlog
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 
-from registry.http.connection import Connection, Limits
+from registry.http.connection import Connection, Limits, part, peer_of
+from registry.http.errors import error_answer
+from registry.http.limits import Places
+from registry.http.tls import TlsStream
+from registry.oci.errors import Overloaded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hypercorn.typing import AppWrapper, ASGIFramework
 
+    from registry.http.certificates import Certificates
+
+_REFUSALS = 64
+"""So many connections that have no place are told so at a time; others are closed without a word."""
+
+_REFUSAL_SECONDS = 2
+_COMPLAINT_SECONDS = 10
+
+log = structlog.get_logger()
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where to listen, and the ASGI application that answers there."""
+    """Where to listen, the ASGI application that answers there, and how many may come; with certificates, by TLS."""
 
     listener: trio.SocketListener
     app: ASGIFramework
+    certificates: Certificates | None = None
+    places: Places = field(default_factory=Places)
 
 
 class Server:
@@ -32,6 +49,9 @@ class Server:
         self.limits = limits
         self._connections: set[Connection] = set()
         self._stop = trio.Event()
+        self._refusals = 0
+        self._refused = 0
+        self._quiet_until = 0.0
 
     def stop(self) -> None:
         self._stop.set()
@@ -49,12 +69,27 @@ class Server:
             serving.cancel_scope.deadline = trio.current_time() + self.limits.drain_seconds
 
     async def _accept(self, site: Site, serving: trio.Nursery) -> None:
-        handler = partial(self._serve, ASGIWrapper(site.app))
+        handler = partial(self._receive, site, ASGIWrapper(site.app))
         async with site.listener:
             await trio.serve_listeners(handler, [site.listener], handler_nursery=serving)
 
-    async def _serve(self, app: AppWrapper, stream: trio.SocketStream) -> None:
-        connection = Connection(app, self.limits, stream)
+    async def _receive(self, site: Site, app: AppWrapper, stream: trio.SocketStream) -> None:
+        """Serve a connection if there is a place for it."""
+        client = site.places.client_of(peer_of(stream))
+        if not site.places.make_room(client):
+            self._complain()
+            if site.certificates is None and self._refusals < _REFUSALS:
+                await self._refuse(stream)
+            return
+        secured = stream if site.certificates is None else TlsStream(stream, site.certificates.context)
+        connection = Connection(app, self.limits, secured, site.places)
+        site.places.enter(connection, client)
+        try:
+            await self._serve(connection)
+        finally:
+            site.places.leave(connection)
+
+    async def _serve(self, connection: Connection) -> None:
         self._connections.add(connection)
         try:
             if self._stop.is_set():
@@ -62,3 +97,31 @@ class Server:
             await connection.run()
         finally:
             self._connections.discard(connection)
+
+    async def _refuse(self, stream: trio.SocketStream) -> None:
+        """Answer the first request, once it comes: an answer before it would be nobody's."""
+        self._refusals += 1
+        try:
+            with trio.move_on_after(_REFUSAL_SECONDS):
+                if await stream.receive_some():
+                    await stream.send_all(_refusal())
+                    await part(stream, sends_more=True)
+        except trio.BrokenResourceError:
+            pass  # the client has gone; there is nobody to tell
+        finally:
+            self._refusals -= 1
+
+    def _complain(self) -> None:
+        """Say now and then how many connections were refused."""
+        self._refused += 1
+        if trio.current_time() >= self._quiet_until:
+            log.warning("connections were refused: all places are taken by requests in flight", count=self._refused)
+            self._refused = 0
+            self._quiet_until = trio.current_time() + _COMPLAINT_SECONDS
+
+
+def _refusal() -> bytes:
+    answer = error_answer(Overloaded("too many connections; try again soon"))
+    headers = [*answer.headers, ("Content-Length", str(answer.content_length)), ("Connection", "close")]
+    lines = ["HTTP/1.1 503 Service Unavailable", *(f"{name.lower()}: {value}" for name, value in headers), "", ""]
+    return "\r\n".join(lines).encode() + cast("bytes", answer.body)

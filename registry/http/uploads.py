@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from registry.service.registry import Registry
 
 
-async def begin(registry: Registry, request: Request, name: str) -> Answer:
+async def begin(registry: Registry, request: Request, repository: RepositoryName) -> Answer:
     """Mount a blob (``mount``), push one in this request (``digest``), or open a session."""
-    repository = parameters.repository_name(name)
     mount = request.query.one("mount")
     if mount is not None:
         digest = parameters.digest(mount)
@@ -38,8 +37,7 @@ async def begin(registry: Registry, request: Request, name: str) -> Answer:
     return Answer(202, _session_headers(upload))
 
 
-async def append(registry: Registry, request: Request, name: str, upload_id: str) -> Answer:
-    repository = parameters.repository_name(name)
+async def append(registry: Registry, request: Request, repository: RepositoryName, upload_id: str) -> Answer:
     try:
         upload = await registry.uploads.append(repository, request.principal, upload_id, parameters.chunk(request))
     except UploadOffsetInvalid as error:
@@ -47,8 +45,7 @@ async def append(registry: Registry, request: Request, name: str, upload_id: str
     return Answer(202, _session_headers(upload))
 
 
-async def finish(registry: Registry, request: Request, name: str, upload_id: str) -> Answer:
-    repository = parameters.repository_name(name)
+async def finish(registry: Registry, request: Request, repository: RepositoryName, upload_id: str) -> Answer:
     digest = parameters.required_digest(request.query)
     try:
         await registry.uploads.finish(repository, request.principal, upload_id, parameters.chunk(request), digest)
@@ -57,13 +54,13 @@ async def finish(registry: Registry, request: Request, name: str, upload_id: str
     return _created(repository, digest)
 
 
-async def status(registry: Registry, request: Request, name: str, upload_id: str) -> Answer:
-    upload = registry.uploads.find(parameters.repository_name(name), request.principal, upload_id)
+async def status(registry: Registry, request: Request, repository: RepositoryName, upload_id: str) -> Answer:
+    upload = registry.uploads.find(repository, request.principal, upload_id)
     return Answer(204, _session_headers(upload))
 
 
-async def cancel(registry: Registry, request: Request, name: str, upload_id: str) -> Answer:
-    await registry.uploads.cancel(parameters.repository_name(name), request.principal, upload_id)
+async def cancel(registry: Registry, request: Request, repository: RepositoryName, upload_id: str) -> Answer:
+    await registry.uploads.cancel(repository, request.principal, upload_id)
     return Answer(204)
 
 
@@ -72,7 +69,7 @@ async def _mounted(registry: Registry, request: Request, repository: RepositoryN
         source = parameters.mount_source(request.query)
     except NameInvalid:
         return False  # no such repository can have the blob; the client may upload it
-    return await blobs.mount(registry, repository, digest, source)
+    return await blobs.mount(registry, repository, digest, source, request.principal)
 
 
 def _created(repository: RepositoryName, digest: Digest) -> Answer:

@@ -113,6 +113,19 @@ class RangeNotSatisfiable(SizeInvalid):
         self.size = size
 
 
+class Unauthorized(RegistryError):
+    """Nobody is known to ask, or the token is not enough: the client may try again with other credentials.
+
+    ``is_token_bad`` says that the token that came is worth nothing any more.
+    """
+
+    code = "UNAUTHORIZED"
+
+    def __init__(self, message: str, *, is_token_bad: bool = False) -> None:
+        super().__init__(message)
+        self.is_token_bad = is_token_bad
+
+
 class Denied(RegistryError):
     code = "DENIED"
 

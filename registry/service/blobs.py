@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, NoReturn
 from registry.oci.digests import ContentHash
 from registry.oci.errors import BlobReferenced, BlobUnknown
 from registry.service.damage import BlobDamaged
-from registry.store import blobs, damage, links
+from registry.store import audit, blobs, damage, links
 from registry.store.space import StorageFull
 
 if TYPE_CHECKING:
     from registry.oci.digests import Digest
     from registry.oci.names import RepositoryName
+    from registry.service.principals import Principal
     from registry.service.registry import Registry
+    from registry.store.audit import Author
     from registry.store.blobs import StoredBlob
     from registry.store.transactions import WriteTx
 
@@ -115,26 +117,37 @@ async def _fail(registry: Registry, file: OpenBlob, cause: str) -> NoReturn:
     raise BlobDamaged(f"{file.blob.digest}: {cause}")
 
 
-async def mount(registry: Registry, name: RepositoryName, digest: Digest, source: RepositoryName | None) -> bool:
-    """Link a blob of another repository (of any, where ``source`` is None); False where it is not there."""
+async def mount(
+    registry: Registry, name: RepositoryName, digest: Digest, source: RepositoryName | None, principal: Principal
+) -> bool:
+    """Link a blob of another repository (of any, where ``source`` is None); False where it is not there.
+
+    A repository that the principal may not pull from is one that does not have it.
+    """
     if registry.restoration.is_open and await registry.hops(registry.files.size_of_blob, digest) is None:
+        return False
+    is_allowed = registry.access.pullable(principal)
+    if source is None:
+        source = await registry.database.read(blobs.find_source, digest, is_allowed)
+    if source is None or not is_allowed(source.value):
         return False
     lease_ms = registry.policy.garbage.lease_ms
     return await registry.database.write(blobs.mount, name, digest, source, lease_ms=lease_ms)
 
 
-async def delete(registry: Registry, name: RepositoryName, digest: Digest) -> None:
+async def delete(registry: Registry, name: RepositoryName, digest: Digest, principal: Principal) -> None:
     """Take the blob out of the repository. Raises BlobUnknown, BlobReferenced."""
-    await registry.database.write(_delete, name, digest)
+    await registry.database.write(_delete, name, digest, principal.author)
 
 
-def _delete(tx: WriteTx, name: RepositoryName, digest: Digest) -> None:
+def _delete(tx: WriteTx, name: RepositoryName, digest: Digest, author: Author) -> None:
     if blobs.find(tx, name, digest, damaged=True) is None:
         raise BlobUnknown(digest)
     referring = blobs.referring_manifests(tx, name, digest, limit=_NAMED_MANIFESTS)
     if referring:
         raise BlobReferenced(referring)
     blobs.unlink(tx, name, digest)
+    audit.record(tx, author, "blob deleted", repository=name.value, before=str(digest))
 
 
 async def _stands(registry: Registry, digest: Digest, size: int) -> bool:

@@ -16,7 +16,7 @@ import structlog
 import trio
 
 from registry.oci.errors import GarbagePaused
-from registry.store import garbage, orphans, tags
+from registry.store import audit, garbage, orphans, tags
 from registry.store.space import StorageFull
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from registry.oci.digests import Digest
     from registry.service.registry import Registry
+    from registry.store.audit import Author
     from registry.store.garbage import Plan, Rules
     from registry.store.transactions import WriteTx
 
@@ -100,6 +101,12 @@ class Garbage:
             self._note(totals, trio.current_time() - started)
             return totals
 
+    async def run_by_hand(self, author: Author, *, now: bool) -> Totals:
+        """For the operator; the audit says so before anything goes. Raises GarbagePaused."""
+        self._require_unpaused()
+        await self._registry.database.write(audit.record, author, "gc run", after="without grace" if now else None)
+        return await self.run(now=now, walk=True)
+
     async def dry_run(self, *, now: bool = False, walk: bool = False) -> Totals:
         """What ``run`` would do if nothing changed until then. Raises GarbagePaused."""
         plan = await self._plan(now=now)
@@ -116,9 +123,12 @@ class Garbage:
         )
 
     async def _plan(self, *, now: bool) -> Plan:
+        self._require_unpaused()
+        return await self._registry.database.read_long(garbage.plan, self._rules(now=now))
+
+    def _require_unpaused(self) -> None:
         if self._registry.restoration.is_open:
             raise GarbagePaused("garbage collection is paused: the database was restored; see cargohold recover")
-        return await self._registry.database.read_long(garbage.plan, self._rules(now=now))
 
     def _rules(self, *, now: bool) -> Rules:
         policy = self._registry.policy.garbage

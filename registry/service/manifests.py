@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 from registry.oci import manifest as oci_manifest
 from registry.oci.digests import CANONICAL, Digest
 from registry.oci.errors import (
+    Denied,
     DigestInvalid,
     ManifestBlobUnknown,
     ManifestUnknown,
     NameUnknown,
     PreconditionFailed,
 )
-from registry.store import manifests, repositories, tags
+from registry.oci.rights import Right
+from registry.store import audit, manifests, repositories, tags
 from registry.store.space import StorageFull
 
 if TYPE_CHECKING:
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
     from registry.oci.conditions import Condition
     from registry.oci.manifest import Manifest
     from registry.oci.names import RepositoryName, Tag
-    from registry.service.access import Principal
+    from registry.service.principals import Principal
     from registry.service.registry import Registry
+    from registry.store.audit import Author
     from registry.store.manifests import Referrer, StoredManifest
     from registry.store.transactions import ReadTx, WriteTx
 
@@ -104,7 +107,7 @@ async def push(
     """Store a manifest and point its tags to it, all in one transaction.
 
     The condition is on what ``reference`` names at that moment. Raises ManifestInvalid, DigestInvalid,
-    ManifestBlobUnknown, PreconditionFailed, InsufficientStorage.
+    ManifestBlobUnknown, PreconditionFailed, Denied, InsufficientStorage.
     """
     algorithm = reference.algorithm if isinstance(reference, Digest) else CANONICAL
     if len(content.body) <= _SMALL_BYTES:
@@ -120,7 +123,8 @@ async def push(
 
     def push_if_met(tx: WriteTx) -> None:
         _check(tx, name, reference, condition)
-        _push(tx, name, digest, tags_to_point, manifest, principal.name, allow_missing=registry.policy.allow_missing)
+        _require(tx, name, digest, tags_to_point, manifest, registry.access.rights_in(tx, principal, name))
+        _push(tx, name, digest, tags_to_point, manifest, principal.author, allow_missing=registry.policy.allow_missing)
 
     if registry.restoration.is_open:
         await registry.restoration.look_for(edge.digest for edge in manifest.edges)
@@ -137,7 +141,7 @@ async def delete(
 
     def delete_if_met(tx: WriteTx) -> None:
         _check(tx, name, reference, condition)
-        _delete(tx, name, reference, principal.name)
+        _delete(tx, name, reference, principal.author)
 
     await registry.database.write(delete_if_met)
 
@@ -150,9 +154,10 @@ async def list_tags(registry: Registry, name: RepositoryName, last: str, limit: 
     return names
 
 
-async def list_repositories(registry: Registry, last: str, limit: int) -> list[str]:
-    """Repositories after ``last`` in the order of their bytes."""
-    return await registry.database.read(repositories.list_names, last=last, limit=limit)
+async def list_repositories(registry: Registry, principal: Principal, last: str, limit: int) -> list[str]:
+    """Repositories after ``last`` that the principal may pull from, in the order of their bytes."""
+    is_readable = registry.access.readable(principal)
+    return await registry.database.read(repositories.list_names, last=last, limit=limit, is_readable=is_readable)
 
 
 async def list_referrers(
@@ -173,6 +178,29 @@ def _check(tx: ReadTx, name: RepositoryName, reference: Tag | Digest, condition:
     current = manifests.find(tx, name, reference)
     if not condition.is_met(None if current is None else current.digest):
         raise PreconditionFailed(None if current is None else current.digest)
+
+
+def _require(
+    tx: ReadTx, name: RepositoryName, digest: Digest, tags_to_point: Sequence[Tag], manifest: Manifest, rights: Right
+) -> None:
+    """Raises Denied where the push would create or change what the rights don't allow.
+
+    The type of a manifest that stands is what its tags are pulled with: to change it is to change them.
+    """
+    changes, creates = [], []
+    for tag in tags_to_point:
+        current = manifests.find(tx, name, tag)
+        if current is None:
+            creates.append(str(tag))
+        elif current.digest != digest:
+            changes.append(str(tag))
+    stands = manifests.find(tx, name, digest)
+    if stands is not None and stands.media_type != manifest.media_type:
+        changes.append(str(digest))
+    if changes and not rights & Right.UPDATE:
+        raise Denied("you may not change what stands (the right to update)", {"references": changes})
+    if creates and not rights & Right.CREATE:
+        raise Denied("you may not create tags (the right to create)", {"references": creates})
 
 
 def _find(tx: ReadTx, name: RepositoryName, reference: Tag | Digest, *, damaged: bool = False) -> StoredManifest:
@@ -198,7 +226,7 @@ def _push(
     digest: Digest,
     tags_to_point: Sequence[Tag],
     manifest: Manifest,
-    principal: str,
+    author: Author,
     *,
     allow_missing: bool,
 ) -> None:
@@ -209,19 +237,21 @@ def _push(
         if missing:
             raise ManifestBlobUnknown(list(missing)[:_NAMED_MISSING])
     stored = manifests.add(tx, repository, digest, manifest)
+    audit.record(tx, author, "manifest pushed", repository=name.value, after=str(digest))
     for tag in tags_to_point:
-        tags.point(tx, repository, tag, stored, digest, principal)
+        tags.point(tx, repository, tag, stored, digest, author)
 
 
-def _delete(tx: WriteTx, name: RepositoryName, reference: Tag | Digest, principal: str) -> None:
+def _delete(tx: WriteTx, name: RepositoryName, reference: Tag | Digest, author: Author) -> None:
     repository = repositories.find(tx, name)
     if repository is None:
         raise NameUnknown(name)
     if isinstance(reference, Digest):
         manifest = _find(tx, name, reference, damaged=True)
-        tags.remove_of_manifest(tx, repository, manifest.id, manifest.digest, principal)
+        tags.remove_of_manifest(tx, repository, manifest.id, manifest.digest, author)
         manifests.remove(tx, manifest.id)
-    elif not tags.remove(tx, repository, reference, principal):
+        audit.record(tx, author, "manifest deleted", repository=name.value, before=str(reference))
+    elif not tags.remove(tx, repository, reference, author):
         raise ManifestUnknown(reference)
 
 

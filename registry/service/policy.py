@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from registry.service.issuers import IssuerPolicy
 
 DAY_SECONDS = 24 * 3600.0
 
@@ -33,6 +39,18 @@ class ScrubPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessPolicy:
+    """``htpasswd`` is a file of bcrypt hashes, whose users are known beside those of the database."""
+
+    mode: Literal["open", "basic", "token"] = "open"
+    htpasswd: Path | None = None
+    issuers: tuple[IssuerPolicy, ...] = ()
+    token_seconds: float = 300
+    login_seconds: float = 30 * DAY_SECONDS
+    audit_seconds: float = 90 * DAY_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """``reserve_bytes`` None: the smaller of 5 % of the file system and 1 GiB."""
 
@@ -45,5 +63,6 @@ class Policy:
     allow_network: bool = False
     reserve_bytes: int | None = None
     backup_interval_seconds: float = 900
+    access: AccessPolicy = field(default_factory=AccessPolicy)
     garbage: GarbagePolicy = field(default_factory=GarbagePolicy)
     scrub: ScrubPolicy = field(default_factory=ScrubPolicy)

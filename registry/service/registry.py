@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from registry.service.access import Access
+from registry.service.authentication import Authentication
 from registry.service.backup import Backup
 from registry.service.check import Check
 from registry.service.damage import Damage
@@ -18,6 +20,7 @@ from registry.service.restoration import Restoration
 from registry.service.scrub import Scrub
 from registry.service.space import Space
 from registry.service.status import Status
+from registry.service.tokens import Tokens
 from registry.service.uploads import Uploads
 from registry.store import folder
 from registry.store import space as store_space
@@ -46,6 +49,9 @@ class Registry:
         self.digest_locks: KeyedLocks[Digest] = KeyedLocks()
         self.parsing = trio.Lock()
         """Held while a large manifest is parsed: several at once would keep the event loop from running."""
+        self.access = Access(self)
+        self.authentication = Authentication(self)
+        self.tokens = Tokens(self)
         self.uploads = Uploads(self)
         self.expiry = Expiry(self)
         self.space = Space(self)
@@ -64,6 +70,7 @@ class Registry:
             self.space.watch,
             self.health.watch,
             self.expiry.watch,
+            self.tokens.watch,
             self.garbage.watch,
             self.scrub.watch,
             self.backup.watch,
@@ -88,6 +95,7 @@ async def open_registry(
         await registry.hops(registry.files.prepare)
         await registry.hops(registry.restoration.prepare)
         await registry.database.open()
+        registry.authentication.open()
         try:
             async with trio.open_nursery() as background:
                 background.start_soon(registry.database.run)

@@ -12,7 +12,8 @@ import structlog
 import trio
 
 from registry.service.damage import BlobDamaged
-from registry.store import damage, mark, snapshot
+from registry.service.principals import OPERATOR
+from registry.store import audit, damage, mark, snapshot, tokens
 from registry.store.mark import Mark
 from registry.store.space import StorageFull, is_full
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
     from registry.oci.digests import Digest
     from registry.service.registry import Registry
+    from registry.store.audit import Author
     from registry.store.damage import BrokenTag
+    from registry.store.transactions import WriteTx
 
 _CLOCK_SECONDS = 60
 
@@ -91,7 +94,7 @@ class Restoration:
             commits = found.commits if known is None else known.commits
             self._mark = Mark(found.start_id, commits, next_id=self._start_id)
             await self._write_mark()
-        await registry.database.write(mark.begin, self._start_id, restored=restored)
+        await registry.database.write(_begin, self._start_id, restored=restored)
         self.is_open = restored or found.restored_ms is not None
         await self.raise_mark()
 
@@ -191,11 +194,24 @@ class Restoration:
             await self._registry.database.read(damage.list_broken_tags),
         )
 
-    async def recover(self) -> Losses:
+    async def recover(self, author: Author = OPERATOR.author) -> Losses:
         """End the state; what is lost. Damaged blobs stay marked until they are pushed again."""
         if self.is_open:
             await self.check_files()  # perhaps once more, so that nothing is missing from what is told
         losses = await self.losses()
-        await self._registry.database.write(mark.end_restoration)
+        await self._registry.database.write(_end, author)
         self.is_open = False
         return losses
+
+
+def _begin(tx: WriteTx, start_id: str, *, restored: bool) -> None:
+    """What was taken away since the time of the database stands in it again: old tokens must not."""
+    mark.begin(tx, start_id, restored=restored)
+    if restored:
+        tokens.remove_all(tx)
+
+
+def _end(tx: WriteTx, author: Author) -> None:
+    if mark.state(tx).restored_ms is not None:
+        mark.end_restoration(tx)
+        audit.record(tx, author, "restoration ended")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from registry.oci.names import RepositoryName
     from registry.oci.ranges import ByteRange
-    from registry.service.access import Principal
+    from registry.service.principals import Principal
     from registry.service.registry import Registry
     from registry.store.files import UploadFile
     from registry.store.transactions import WriteTx
@@ -87,6 +87,7 @@ class Uploads:
         Cancelled, or left by its sender, it keeps what had arrived. Raises BlobUploadUnknown, UploadBusy,
         UploadOffsetInvalid, SizeInvalid.
         """
+        self.find(name, principal, upload_id)  # whether a stranger's upload is busy is not told
         with self.writing(upload_id):
             upload = self.find(name, principal, upload_id)
             length = upload.expect(chunk.content_range, chunk.content_length)
@@ -106,6 +107,7 @@ class Uploads:
 
         Until then the session stays as it was: the chunk's bytes don't count. Raises as ``append``, and DigestInvalid.
         """
+        self.find(name, principal, upload_id)  # whether a stranger's upload is busy is not told
         with self.writing(upload_id):
             upload = self.find(name, principal, upload_id)
             length = upload.expect(chunk.content_range, chunk.content_length)

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from registry.oci.digests import Digest
+from registry.oci.names import RepositoryName
 from registry.store import links, repositories
 
 if TYPE_CHECKING:
-    from registry.oci.names import RepositoryName
+    from collections.abc import Callable
+
     from registry.store.transactions import ReadTx, WriteTx
 
 
@@ -58,20 +60,30 @@ def add(tx: WriteTx, name: RepositoryName, digest: Digest, size: int, *, lease_m
     links.add(tx, repositories.find_or_create(tx, name), blob, digest, lease_ms=lease_ms)
 
 
-def mount(tx: WriteTx, name: RepositoryName, digest: Digest, source: RepositoryName | None, *, lease_ms: int) -> bool:
-    """Link a blob that ``source`` links; without a source, one that any repository links. False where none does."""
+def mount(tx: WriteTx, name: RepositoryName, digest: Digest, source: RepositoryName, *, lease_ms: int) -> bool:
+    """Link a blob that ``source`` links; False where it does not."""
     row = tx.execute(
         "SELECT blob.id FROM blob JOIN repository_blob ON repository_blob.blob_id = blob.id"
-        " WHERE blob.digest = ? AND damage IS NULL AND (? OR repository_blob.repository_id ="
-        " (SELECT id FROM repository WHERE name = ?)) LIMIT 1",
+        " WHERE blob.digest = ? AND damage IS NULL AND repository_blob.repository_id ="
+        " (SELECT id FROM repository WHERE name = ?)",
         str(digest),
-        source is None,
-        None if source is None else source.value,
+        source.value,
     ).fetchone()
     if row is None:
         return False
     links.add(tx, repositories.find_or_create(tx, name), row[0], digest, lease_ms=lease_ms)
     return True
+
+
+def find_source(tx: ReadTx, digest: Digest, is_allowed: Callable[[str], bool]) -> RepositoryName | None:
+    """A repository that links the blob and is allowed by its name."""
+    names = tx.execute(
+        "SELECT repository.name FROM blob JOIN repository_blob ON repository_blob.blob_id = blob.id"
+        " JOIN repository ON repository.id = repository_blob.repository_id WHERE blob.digest = ? AND damage IS NULL",
+        str(digest),
+    )
+    found = next((name for (name,) in names if is_allowed(name)), None)
+    return None if found is None else RepositoryName(found)
 
 
 def is_known(tx: ReadTx, digest: Digest) -> bool:

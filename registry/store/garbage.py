@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from registry.oci.digests import Digest
 from registry.store import links, manifests, reachability, tags
+from registry.store.audit import Author
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 T = TypeVar("T")
 
-_PRINCIPAL = "garbage collection"
+_AUTHOR = Author("garbage collection")
 
 _ORPHANED_TAG = (
     "tag.name GLOB 'sha256-*' AND length(tag.name) >= 71 AND substr(tag.name, 8, 64) NOT GLOB '*[^0-9a-f]*'"
@@ -216,7 +217,7 @@ def collect_tag(tx: WriteTx, tag: tuple[int, str], *, grace_ms: int) -> bool:
         *tag,
         tx.clock_ms - grace_ms,
     ).fetchone()
-    return row is not None and tags.remove_by_name(tx, *tag, _PRINCIPAL)
+    return row is not None and tags.remove_by_name(tx, *tag, _AUTHOR)
 
 
 def collect_link(tx: WriteTx, link: tuple[int, int], *, grace_ms: int) -> tuple[bool, int | None]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from registry.oci.names import RepositoryName
     from registry.store.transactions import ReadTx, WriteTx
 
@@ -25,7 +28,12 @@ def find_or_create(tx: WriteTx, name: RepositoryName) -> int:
     return int(created)
 
 
-def list_names(tx: ReadTx, *, last: str, limit: int) -> list[str]:
-    """At most ``limit`` names after ``last``, ordered by their bytes."""
-    rows = tx.execute("SELECT name FROM repository WHERE name > ? ORDER BY name LIMIT ?", last, limit)
-    return [name for (name,) in rows]
+def name_of(tx: ReadTx, repository: int) -> str:
+    (name,) = tx.execute("SELECT name FROM repository WHERE id = ?", repository).fetchone()
+    return str(name)
+
+
+def list_names(tx: ReadTx, *, last: str, limit: int, is_readable: Callable[[str], bool]) -> list[str]:
+    """At most ``limit`` names after ``last`` of those that are readable, ordered by their bytes."""
+    rows = tx.execute("SELECT name FROM repository WHERE name > ? ORDER BY name", last)
+    return list(islice((name for (name,) in rows if is_readable(name)), limit))

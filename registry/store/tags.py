@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from registry.store import repositories
+from registry.store import audit, repositories
 
 if TYPE_CHECKING:
     from registry.oci.digests import Digest
     from registry.oci.names import RepositoryName, Tag
+    from registry.store.audit import Author
     from registry.store.transactions import ReadTx, WriteTx
 
 
@@ -23,7 +24,7 @@ def list_names(tx: ReadTx, name: RepositoryName, *, last: str, limit: int) -> li
     return [tag for (tag,) in rows]
 
 
-def point(tx: WriteTx, repository: int, tag: Tag, manifest: int, digest: Digest, principal: str) -> None:
+def point(tx: WriteTx, repository: int, tag: Tag, manifest: int, digest: Digest, author: Author) -> None:
     """Let the tag name the manifest."""
     old = _current_digest(tx, repository, tag.value)
     if old == str(digest):
@@ -35,29 +36,29 @@ def point(tx: WriteTx, repository: int, tag: Tag, manifest: int, digest: Digest,
         tag.value,
         manifest,
     )
-    _record(tx, repository, tag.value, principal, old, str(digest))
+    _record(tx, repository, tag.value, author, old, str(digest))
 
 
-def remove(tx: WriteTx, repository: int, tag: Tag, principal: str) -> bool:
+def remove(tx: WriteTx, repository: int, tag: Tag, author: Author) -> bool:
     """Remove the tag; False where there is none."""
-    return remove_by_name(tx, repository, tag.value, principal)
+    return remove_by_name(tx, repository, tag.value, author)
 
 
-def remove_by_name(tx: WriteTx, repository: int, name: str, principal: str) -> bool:
+def remove_by_name(tx: WriteTx, repository: int, name: str, author: Author) -> bool:
     """Likewise, for a name as the database has it."""
     old = _current_digest(tx, repository, name)
     if old is None:
         return False
     tx.execute("DELETE FROM tag WHERE repository_id = ? AND name = ?", repository, name)
-    _record(tx, repository, name, principal, old, None)
+    _record(tx, repository, name, author, old, None)
     return True
 
 
-def remove_of_manifest(tx: WriteTx, repository: int, manifest: int, digest: Digest, principal: str) -> None:
+def remove_of_manifest(tx: WriteTx, repository: int, manifest: int, digest: Digest, author: Author) -> None:
     """Remove every tag that names the manifest."""
     removed = tx.execute("DELETE FROM tag WHERE manifest_id = ? RETURNING name", manifest).fetchall()
     for (tag,) in removed:
-        _record(tx, repository, tag, principal, str(digest), None)
+        _record(tx, repository, tag, author, str(digest), None)
 
 
 def _current_digest(tx: ReadTx, repository: int, name: str) -> str | None:
@@ -70,7 +71,7 @@ def _current_digest(tx: ReadTx, repository: int, name: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _record(tx: WriteTx, repository: int, tag: str, principal: str, old: str | None, new: str | None) -> None:
+def _record(tx: WriteTx, repository: int, tag: str, author: Author, old: str | None, new: str | None) -> None:
     tx.execute(
         "INSERT INTO tag_history (repository_id, tag, changed_ms, changed_clock_ms, principal, old_digest,"
         " new_digest) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -78,10 +79,13 @@ def _record(tx: WriteTx, repository: int, tag: str, principal: str, old: str | N
         tag,
         tx.now_ms,
         tx.clock_ms,
-        principal,
+        author.principal,
         old,
         new,
     )
+    action = "tag created" if old is None else "tag deleted" if new is None else "tag moved"
+    name = repositories.name_of(tx, repository)
+    audit.record(tx, author, action, repository=name, subject=tag, before=old, after=new)
 
 
 def has_old_history(tx: ReadTx, *, age_ms: int) -> bool:

@@ -10,12 +10,13 @@ import math
 import sqlite3
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import trio
 
 from registry.store import reserve, schema, snapshot
 from registry.store.failures import CommitUnknown, DatabaseDamaged, closed, code, is_damage, unknown
+from registry.store.jobs import Job
 from registry.store.space import Space, StorageFull
 from registry.store.transactions import ReadTx, WriteTx, count_commits
 
@@ -35,20 +36,7 @@ GROUP_LIMIT = 256
 GROUP_SECONDS = 0.05
 """How long a group may run before it is committed; the jobs that are left make the next one."""
 
-
 _LOOK_SECONDS = 1.0
-
-
-class _Job(Generic[T]):
-    """One function that waits for its COMMIT, and then its outcome."""
-
-    __slots__ = ("args", "done", "error", "function", "kwargs", "result")
-
-    def __init__(self, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.function, self.args, self.kwargs = function, args, kwargs
-        self.done = trio.Event()
-        self.error: BaseException | None = None
-        self.result: T | None = None
 
 
 class Writer:
@@ -59,7 +47,7 @@ class Writer:
         self._space = Space(path.parent)
         self._hops = hops
         self._clock = clock
-        self._send, self._receive = trio.open_memory_channel[_Job[Any]](math.inf)
+        self._send, self._receive = trio.open_memory_channel[Job[Any]](math.inf)
         self._connection: sqlite3.Connection
         self._commits = 0
         self._look_at = 0.0
@@ -97,7 +85,7 @@ class Writer:
         Cancellation is noticed before the function is queued. From then on the call waits for its outcome.
         """
         await trio.lowlevel.checkpoint()
-        job = _Job(function, args, kwargs)
+        job = Job(function, args, kwargs)
         try:
             self._send.send_nowait(job)
         except trio.BrokenResourceError:
@@ -124,7 +112,7 @@ class Writer:
                 job.done.set()
             self._receive.close()
 
-    def _waiting(self, limit: float) -> Iterator[_Job[Any]]:
+    def _waiting(self, limit: float) -> Iterator[Job[Any]]:
         """The jobs that wait already, at most ``limit`` of them."""
         while limit > 0:
             try:
@@ -133,7 +121,7 @@ class Writer:
                 return
             limit -= 1
 
-    async def _commit_group(self, group: list[_Job[Any]]) -> list[_Job[Any]]:
+    async def _commit_group(self, group: list[Job[Any]]) -> list[Job[Any]]:
         """Run and commit a group, as much of it as GROUP_SECONDS allow; the jobs that are left."""
         tried = group
         try:
@@ -147,7 +135,7 @@ class Writer:
                 job.done.set()
         return group[len(tried) :]
 
-    def _commit(self, group: list[_Job[Any]]) -> list[_Job[Any]]:
+    def _commit(self, group: list[Job[Any]]) -> list[Job[Any]]:
         """Give each job that is tried its outcome; those jobs. Raises DatabaseDamaged, and what reopening raises.
 
         Where there is no room, the log is begun anew, and if that is not enough the ballast given up. Meanwhile the
@@ -163,9 +151,9 @@ class Writer:
             _fail(tried, error, _kind(error, is_full=self._is_full(error)))
         return tried
 
-    def _try(self, group: list[_Job[Any]]) -> tuple[list[_Job[Any]], sqlite3.Error | None]:
+    def _try(self, group: list[Job[Any]]) -> tuple[list[Job[Any]], sqlite3.Error | None]:
         """Run and commit; the jobs that were tried, and why none of it was committed."""
-        tried: list[_Job[Any]] = []
+        tried: list[Job[Any]] = []
         before = self._connection.total_changes
         try:
             self._connection.execute("BEGIN IMMEDIATE")
@@ -200,7 +188,7 @@ class Writer:
             return
         self._look_at = time.monotonic() + _LOOK_SECONDS
         if self._space.room().free_bytes > 4 * reserve.PAGES_BYTES:
-            self._try([_Job(reserve.add_pages, (), {})])
+            self._try([Job(reserve.add_pages, (), {})])
             self._checkpoint("PASSIVE")  # their blocks are taken now
 
     def _restart_log(self) -> None:
@@ -231,7 +219,7 @@ class Writer:
         """Whether there was no room. A quota that is used up is an I/O error to SQLite, so the disk is asked."""
         return code(error) == sqlite3.SQLITE_FULL or (is_damage(error) and not self._space.takes_writes())
 
-    def _run_jobs(self, group: list[_Job[Any]], tried: list[_Job[Any]]) -> None:
+    def _run_jobs(self, group: list[Job[Any]], tried: list[Job[Any]]) -> None:
         """Run each job in a savepoint of its own. Raises sqlite3.Error where the whole transaction is lost."""
         tx = WriteTx(self._connection, self._clock)
         end = time.monotonic() + GROUP_SECONDS
@@ -293,7 +281,7 @@ def _kind(error: sqlite3.Error, *, is_full: bool) -> type[Exception]:
     return StorageFull if is_full else sqlite3.OperationalError
 
 
-def _fail(jobs: list[_Job[Any]], error: BaseException, kind: type[Exception]) -> None:
+def _fail(jobs: list[Job[Any]], error: BaseException, kind: type[Exception]) -> None:
     """Give each job an error of its own: each is raised in another task."""
     for job in jobs:
         job.result = None

@@ -13,7 +13,7 @@ from registry.oci.digests import Digest
 from registry.transfer.errors import RequestFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -103,10 +103,20 @@ class Client:
         answer.read()
         return None
 
-    def operate(self, method: str, path: str, **parameters: str) -> Any:
+    def operate(self, method: str, path: str, **parameters: str | Sequence[str]) -> Any:
         """One of the operator's commands; the document that answers it. Raises RequestFailed, OSError."""
-        answer = self._request(method, f"/admin/{path}?{urlencode(parameters)}", allowed=(200,))
-        return json.loads(answer.read())
+        return self._operate(method, f"{path}?{urlencode(parameters, doseq=True)}", b"")
+
+    def submit(self, method: str, path: str, **fields: str | Sequence[str]) -> Any:
+        """Likewise, with a form in the body: a password has no place in a URL."""
+        return self._operate(method, path, urlencode(fields, doseq=True).encode())
+
+    def _operate(self, method: str, target: str, body: bytes) -> Any:
+        answer = self._request(method, f"/admin/{target}", body, allowed=(200, 400, 409))
+        content = answer.read()
+        if answer.status != 200:  # what is wrong with the command, in words for who gave it
+            raise RequestFailed(_message(content))
+        return json.loads(content)
 
     def _request(
         self,
@@ -138,6 +148,11 @@ class _UnixConnection(http.client.HTTPConnection):
 
 def _message(body: bytes) -> str:
     try:
-        return "; ".join(f"{error['message']} {json.dumps(error['detail'])}" for error in json.loads(body)["errors"])
+        return "; ".join(map(_sentence, json.loads(body)["errors"]))
     except (ValueError, KeyError, TypeError):
         return body.decode(errors="replace")[:200]
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    detail = error["detail"]
+    return str(error["message"]) if detail is None else f"{error['message']} {json.dumps(detail)}"

@@ -21,8 +21,8 @@ from registry.oci.errors import (
 )
 from registry.oci.names import RepositoryName, Tag
 from registry.service import blobs, manifests
-from registry.service.access import ANONYMOUS
 from registry.service.manifests import Content
+from registry.service.principals import ANONYMOUS
 from registry.store import blobs as blob_rows
 from tests.faults import races_requests
 from tests.faults.races_content import CONTENTS, IMAGES, INDEXES, KNOWN, NAMES, TAGS, blobs_of, children_of
@@ -254,7 +254,12 @@ class Client:
         self._history.delete(name, str(digest), change)
         try:
             await self._ask(
-                f"delete {str(digest)[:13]} from {name}", change.span, blobs.delete, RepositoryName(name), digest
+                f"delete {str(digest)[:13]} from {name}",
+                change.span,
+                blobs.delete,
+                RepositoryName(name),
+                digest,
+                ANONYMOUS,
             )
         except (BlobUnknown, BlobReferenced):
             change.done = False

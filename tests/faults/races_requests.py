@@ -10,7 +10,7 @@ import trio
 from registry.oci.digests import Digest
 from registry.oci.names import RepositoryName
 from registry.service import blobs
-from registry.service.access import ANONYMOUS
+from registry.service.principals import ANONYMOUS
 from registry.service.uploads import Chunk
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ async def push_in_session(registry: Registry, name: str, content: bytes) -> None
 async def mount(registry: Registry, name: str, content: bytes, source: str | None) -> bool:
     """Without a source from any repository; False where it is not there."""
     repository = None if source is None else RepositoryName(source)
-    return await blobs.mount(registry, RepositoryName(name), Digest.of(content), repository)
+    return await blobs.mount(registry, RepositoryName(name), Digest.of(content), repository, ANONYMOUS)
 
 
 async def pull(registry: Registry, name: str, digest: Digest) -> bytes:

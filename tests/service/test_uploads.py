@@ -13,8 +13,8 @@ from registry.oci.digests import Digest
 from registry.oci.errors import BlobUploadUnknown, DigestInvalid, SizeInvalid, TooManyRequests, UploadBusy
 from registry.oci.names import RepositoryName
 from registry.service import blobs
-from registry.service.access import ANONYMOUS, Principal
 from registry.service.policy import Policy
+from registry.service.principals import ANONYMOUS, Principal
 from registry.service.registry import Registry, open_registry
 from registry.service.uploads import BodyInterrupted, Chunk
 

@@ -1,0 +1,57 @@
+"""On whose behalf a request is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from registry.store.audit import Author
+
+if TYPE_CHECKING:
+    from registry.oci.scopes import Scope
+
+
+class Kind(StrEnum):
+    ANONYMOUS = "anonymous"
+    USER = "user"
+    ROBOT = "robot"
+    EXTERNAL = "external"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A name is that of one principal of any kind: robots are ``robot:NAME``, those of an issuer ``ISSUER:SUBJECT``.
+
+    ``groups`` are those that the issuer vouches for; ``key`` says with what it authenticated, ``address`` where it came
+    from. ``scopes`` are what its token is limited to, None where nothing limits it.
+    """
+
+    name: str
+    kind: Kind = Kind.USER
+    groups: frozenset[str] = frozenset()
+    key: str = ""
+    address: str = ""
+    scopes: tuple[Scope, ...] | None = None
+
+    @property
+    def author(self) -> Author:
+        return Author(self.name, self.key, self.address)
+
+
+ANONYMOUS = Principal("anonymous", Kind.ANONYMOUS)
+OPERATOR = Principal("operator", Kind.OPERATOR)
+"""Whoever may use the admin socket: the owner of the data folder."""
+
+UNIX = "unix"
+"""The address of a client on the other end of a unix socket."""
+
+AUTHENTICATED = "authenticated"
+"""The subject of rules for users and for principals of issuers; robots have what their own rules say."""
+
+ROBOT_PREFIX = "robot:"
+GROUP_PREFIX = "group:"
+
+RESERVED = frozenset({ANONYMOUS.name, OPERATOR.name, AUTHENTICATED})
+"""No user's name."""

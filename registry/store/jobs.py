@@ -1,0 +1,24 @@
+"""What waits for the writer: a function, and its outcome once the COMMIT is through."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+class Job(Generic[T]):
+    """``done`` is set once ``result`` or ``error`` says what came of it."""
+
+    __slots__ = ("args", "done", "error", "function", "kwargs", "result")
+
+    def __init__(self, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.function, self.args, self.kwargs = function, args, kwargs
+        self.done = trio.Event()
+        self.error: BaseException | None = None
+        self.result: T | None = None
