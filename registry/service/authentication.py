@@ -100,9 +100,7 @@ class Authentication:
         """By a refresh token. Raises Unauthorized, TooManyRequests."""
         token = self._registry.tokens.find(text, "refresh")
         if token is None or not self._is_current(token):
-            raise await self._refused_secret(
-                "", address, "refresh token unknown, or of no use any more"
-            )
+            raise await self._refused_secret("", address, "refresh token unknown, or of no use any more")
         return Login(replace(principal_of(token, kind_of(token.principal)), address=address), token.credential)
 
     def knows(self, name: str) -> bool:
