@@ -18,7 +18,7 @@ def create_app(data: str | Path, policy: Policy | None = None) -> EmbeddedRegist
 
     The server has to run its lifespan: the registry is open from startup to shutdown. Clients expect it at ``/v2/`` of
     a host; mount it there (and at /live, /healthz, /ready if you like). The daemon's guard against hostile connections
-    and its access control are not part of it: they are the embedding server's.
+    is not part of it; ``policy.access`` is, and its mode "token" needs /token mounted too.
     """
     return EmbeddedRegistry(Path(data), policy or Policy())
 

@@ -20,7 +20,7 @@ LARGEST_LEEWAY_SECONDS = 300
 
 _RESERVED = {"anonymous", "authenticated", "group", "operator", "robot", "user"}
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
-_GROUP = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_GROUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class RuleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -18,7 +18,7 @@ from registry.http.errors import error_answer, fault_answer, framework_answer, m
 from registry.http.parameters import Query, repository_name
 from registry.http.proxies import origin_of, realm_base
 from registry.http.routes import ADMIN_ROUTES, ROUTES
-from registry.http.streams import FileBody, StreamingConnection, StreamingRequest
+from registry.http.streams import Checked, FileBody, StreamingConnection, StreamingRequest
 from registry.oci.errors import RegistryError, SizeInvalid, Unauthorized
 from registry.service.access import FOR_EVERYBODY, Action, scope_for
 from registry.service.principals import ANONYMOUS, OPERATOR, UNIX
@@ -26,6 +26,8 @@ from registry.service.space import shortage
 from registry.service.uploads import BodyInterrupted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hypercorn.typing import ASGIFramework
 
     from registry.http.answers import Answer
@@ -114,15 +116,22 @@ async def _authorized(registry: Registry, principal: Principal, method: Method, 
     else:
         values["repository"] = repository_name(name)
         registry.access.authorize(principal, method.action, values["repository"])
-    return await method.handler(registry, _request(principal), **values)
+
+    def ask_again() -> None:
+        """Raises Unauthorized, Denied: a body may have taken long, and meanwhile who sends it was kept out."""
+        if not registry.authentication.is_current(principal):
+            raise Unauthorized("the credentials have been changed or removed", is_token_bad=True)
+        registry.access.authorize(principal, method.action, values.get("repository"))
+
+    return await method.handler(registry, _request(principal, ask_again), **values)
 
 
-def _request(principal: Principal) -> Request:
+def _request(principal: Principal, ask_again: Callable[[], None]) -> Request:
     return Request(
         method=request.method,
         query=Query(request.query_string),
         headers=_headers(),
-        body=request.body,
+        body=Checked(request.body, ask_again),
         principal=principal,
     )
 

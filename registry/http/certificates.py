@@ -60,7 +60,7 @@ class Certificates:
         self._tried = stamp
         try:
             self.context = make_context(self._files)
-        except CertificateUnusable as error:
+        except OSError as error:  # CertificateUnusable is one, and so is a file that vanishes just then
             log.error("the TLS certificate can't be used; the one before stays", reason=str(error))  # noqa: TRY400
         else:
             log.info("TLS certificate loaded", certificate=str(self._files.certificate))

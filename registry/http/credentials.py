@@ -54,4 +54,6 @@ def challenge(mode: str, base: str, error: Unauthorized, scope: str | None) -> s
         parts.append(f'scope="{scope}"')
     if error.is_token_bad:
         parts.append('error="invalid_token"')
+    elif error.is_token_narrow:
+        parts.append('error="insufficient_scope"')  # without it, podman does not ask for another token
     return ",".join(parts)

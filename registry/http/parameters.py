@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+import trio
+
 from registry.oci.digests import Digest, parse_algorithm
 from registry.oci.errors import DigestInvalid, ManifestInvalid, ManifestUnknown, ParameterInvalid
 from registry.oci.names import RepositoryName, Tag
@@ -19,6 +21,8 @@ PAGE_LIMIT = 1000
 
 _FIELDS_LIMIT = 1000
 _FORM_LIMIT_BYTES = 64 * 1024
+_FORM_SECONDS = 10
+"""It is read before anybody is known to ask: a place must not be held with it."""
 _FORM_TYPE = "application/x-www-form-urlencoded"
 
 
@@ -51,10 +55,13 @@ async def form(request: Request) -> Query:
     if content_type != _FORM_TYPE:
         raise ParameterInvalid(f"expected a form ({_FORM_TYPE}), not {content_type[:80]!r}")
     body = bytearray()
-    async for piece in request.body:
-        body += piece
-        if len(body) > _FORM_LIMIT_BYTES:
-            raise ParameterInvalid(f"the form has more than {_FORM_LIMIT_BYTES} bytes")
+    with trio.move_on_after(_FORM_SECONDS) as reading:
+        async for piece in request.body:
+            body += piece
+            if len(body) > _FORM_LIMIT_BYTES:
+                raise ParameterInvalid(f"the form has more than {_FORM_LIMIT_BYTES} bytes")
+    if reading.cancelled_caught:
+        raise ParameterInvalid(f"the form took longer than {_FORM_SECONDS} s")
     return Query(bytes(body))
 
 

@@ -16,7 +16,7 @@ from registry.service import blobs
 from registry.service.uploads import BodyInterrupted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from types import TracebackType
 
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
@@ -48,6 +48,24 @@ class StreamingBody:
             if message.get("body"):
                 return message["body"]
         raise StopAsyncIteration
+
+
+class Checked:
+    """A body whose end is only told after ``check``, which may raise."""
+
+    def __init__(self, body: AsyncIterator[bytes], check: Callable[[], None]) -> None:
+        self._body = body
+        self._check = check
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await anext(self._body)
+        except StopAsyncIteration:
+            self._check()
+            raise
 
 
 class StreamingRequest(TrioRequest):

@@ -36,7 +36,7 @@ async def get(registry: Registry, request: Request) -> Answer:
     credentials = parse_authorization(request.headers.get("authorization"))
     address = request.principal.address
     if credentials is None:
-        login = Login(ANONYMOUS, "")
+        login = Login(ANONYMOUS)
     elif isinstance(credentials, Basic):
         login = await registry.authentication.log_in(credentials.name, credentials.password, address)
     else:
@@ -83,7 +83,7 @@ def _answer(issued: Issued, refresh_token: str | None = None) -> Answer:
         "issued_at": datetime.fromtimestamp(issued.issued_ms / 1000, UTC).isoformat(timespec="seconds"),
         "scope": " ".join(map(str, issued.scopes)),
     }
-    login = issued.login or refresh_token
+    login = issued.refresh_token or refresh_token
     if login is not None:
         document["refresh_token"] = login
     return json_answer(200, document, ("Cache-Control", "no-store"), ("Content-Type", "application/json"))

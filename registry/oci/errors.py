@@ -116,14 +116,15 @@ class RangeNotSatisfiable(SizeInvalid):
 class Unauthorized(RegistryError):
     """Nobody is known to ask, or the token is not enough: the client may try again with other credentials.
 
-    ``is_token_bad`` says that the token that came is worth nothing any more.
+    ``is_token_bad`` says that the token that came is worth nothing any more, ``is_token_narrow`` that it is for less.
     """
 
     code = "UNAUTHORIZED"
 
-    def __init__(self, message: str, *, is_token_bad: bool = False) -> None:
+    def __init__(self, message: str, *, is_token_bad: bool = False, is_token_narrow: bool = False) -> None:
         super().__init__(message)
         self.is_token_bad = is_token_bad
+        self.is_token_narrow = is_token_narrow
 
 
 class Denied(RegistryError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import Flag
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -76,10 +77,16 @@ class Pattern:
                     f"{text!r} is no pattern of repository names: expected components separated by '/', in which '*' "
                     "stands for any characters, and '**' as a whole component for one or more components"
                 )
-        return cls(text, re.compile(_translate(components)))
+        return cls(text, _compile(text))
 
     def matches(self, name: str) -> bool:
         return self._expression.fullmatch(name) is not None
+
+
+@lru_cache(maxsize=100_000)
+def _compile(text: str) -> re.Pattern[str]:
+    """Remembered, for every change of a rule makes the others anew."""
+    return re.compile(_translate(text.split("/")))
 
 
 def _translate(components: Sequence[str]) -> str:

@@ -75,6 +75,13 @@ class _Rules:
                 allowed |= rights
         return allowed
 
+    def readable(self, principal: Principal) -> Callable[[str], bool]:
+        """Tells from which repositories the principal may pull; for many names, so the rules are looked up once."""
+        patterns = [pattern for pattern, rights in self._rules_of(principal) if Right.PULL in rights]
+        if any(pattern.text == "**" for pattern in patterns):
+            return lambda _: True
+        return lambda name: any(pattern.matches(name) for pattern in patterns)
+
     def can_pull_any(self, principal: Principal) -> bool:
         return any(Right.PULL in rights for _, rights in self._rules_of(principal))
 
@@ -112,7 +119,9 @@ class Access:
         """Raises Unauthorized, Denied, and Unsupported for what the operator switched off."""
         if not self._is_granted(principal, action, name):
             if principal.kind is Kind.ANONYMOUS or self._is_allowed(principal, action, name):
-                raise Unauthorized("authentication is required, or more than this token is for")
+                is_token_narrow = principal.scopes is not None
+                message = "authentication is required, or more than this token is for"
+                raise Unauthorized(message, is_token_narrow=is_token_narrow)
             raise Denied("this is not allowed to you")
         reason = self.refusal(principal, action)
         if reason is not None:
@@ -141,12 +150,12 @@ class Access:
         return self._registry.database.read_now(self._current).rights(principal, name.value)
 
     def rights_in(self, tx: ReadTx, principal: Principal, name: RepositoryName) -> Right:
-        """Likewise, at the moment of the transaction."""
+        """What the principal may push there at the moment of the transaction, and by its token, or anybody may."""
         if self._is_unlimited(principal):
             return Right.ALL
         known = self._rules
         current = known if known.version == rules.version(tx) else _Rules.load(tx)
-        return current.rights(principal, name.value)
+        return current.rights(principal if _is_for(principal, Action.PUSH, name.value) else ANONYMOUS, name.value)
 
     def rules_for(self, principal: Principal, name: RepositoryName) -> list[tuple[str, str, Right]]:
         """Subject, pattern and rights of each rule that lets the principal do something there."""
@@ -157,8 +166,7 @@ class Access:
         """Tells of which repositories the principal may know, by the rules of this moment."""
         if self._is_unlimited(principal):
             return lambda _: True
-        current = self._registry.database.read_now(self._current)
-        return lambda name: Right.PULL in current.rights(principal, name)
+        return self._registry.database.read_now(self._current).readable(principal)
 
     def pullable(self, principal: Principal) -> Callable[[str], bool]:
         """Likewise from which it may pull, by its token too, or anybody may."""
@@ -197,10 +205,11 @@ class Access:
         return bool(principal.key) if action is Action.DISCOVER else current.can_pull_any(principal)
 
     def _is_granted(self, principal: Principal, action: Action, name: RepositoryName | None) -> bool:
-        """Whether the principal has the right, and its token is for it; or anybody may do this to the repository."""
+        """Whether the principal has the right, and its token is for it; or anybody has it."""
         if _is_for(principal, action, None if name is None else name.value):
             return self._is_allowed(principal, action, name)
-        return name is not None and self._is_allowed(ANONYMOUS, action, name)
+        # Who is known gets a list of what he may see, not of what anybody may: the challenge leads to the token for it.
+        return action is not Action.CATALOG and self._is_allowed(ANONYMOUS, action, name)
 
     def _current(self, tx: ReadTx) -> _Rules:
         if self._rules.version != rules.version(tx):

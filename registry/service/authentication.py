@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
+import trio
 
 from registry.oci.errors import Unauthorized
 from registry.service.issuers import Issuers, TokenRefused, looks_like_jwt
 from registry.service.passwords import Passwords
 from registry.service.principals import ANONYMOUS, ROBOT_PREFIX, UNIX, Kind, Principal
-from registry.service.throttle import Throttle
+from registry.service.throttle import Buckets, Throttle
 from registry.service.tokens import Login, hash_of, principal_of
 from registry.service.users import Users
 from registry.store import accounts, audit
@@ -25,7 +26,6 @@ from registry.store.space import StorageFull
 if TYPE_CHECKING:
     from registry.service.registry import Registry
     from registry.store.accounts import Account
-    from registry.store.tokens import Token
 
 ROBOT_SECRET_PREFIX = "rt_"  # noqa: S105
 _ROBOT_SECRET = re.compile(rf"{ROBOT_SECRET_PREFIX}([0-9]{{1,18}})_[A-Za-z0-9_-]{{43}}", re.ASCII)
@@ -61,6 +61,9 @@ class Authentication:
         self._registry = registry
         self._users = Users(registry)
         self._throttle = Throttle()
+        self._secret_throttle = Throttle()
+        """Secrets can't be guessed: an old one in some job must not keep the passwords of its neighbours out."""
+        self._written = Buckets(burst=1000, refill_seconds=0.1)
         self._issuers = Issuers(registry.policy.access.issuers, registry.hops)
         self._passwords: Passwords
 
@@ -94,14 +97,15 @@ class Authentication:
         if stored is None:
             raise await self._refused(name, address, "wrong name or password")
         await self._note_use(self._account(name))
-        return Login(Principal(name, Kind.USER, key="password", address=address), hash_of(stored))
+        return Login(Principal(name, key="password", address=address, credential=hash_of(stored)))
 
     async def resume(self, text: str, address: str) -> Login:
         """By a refresh token. Raises Unauthorized, TooManyRequests."""
         token = self._registry.tokens.find(text, "refresh")
-        if token is None or not self._is_current(token):
+        principal = None if token is None else replace(principal_of(token, kind_of(token.principal)), address=address)
+        if principal is None or not self.is_current(principal):
             raise await self._refused_secret("", address, "refresh token unknown, or of no use any more")
-        return Login(replace(principal_of(token, kind_of(token.principal)), address=address), token.credential)
+        return Login(principal)
 
     def knows(self, name: str) -> bool:
         """Whether somebody could log in as this principal."""
@@ -119,23 +123,26 @@ class Authentication:
 
     def _by_token(self, text: str, address: str) -> Principal:
         token = self._registry.tokens.find(text)
-        if token is None or not self._is_current(token):
+        principal = None if token is None else replace(principal_of(token, kind_of(token.principal)), address=address)
+        if principal is None or not self.is_current(principal):
             raise Unauthorized("the token is unknown, or has expired", is_token_bad=True)
-        return replace(principal_of(token, kind_of(token.principal)), address=address)
+        return principal
 
-    def _is_current(self, token: Token) -> bool:
-        """Whether its principal is still there, with the password or secret that the token was got for."""
-        match kind_of(token.principal):
-            case Kind.ANONYMOUS:
+    def is_current(self, principal: Principal) -> bool:
+        """Whether it is still there, with the password or secret that it proved itself by."""
+        match principal.kind:
+            case Kind.ANONYMOUS | Kind.OPERATOR:
                 return True
             case Kind.ROBOT:
-                account = self._account(token.principal)
-                return account is not None and _is_alive(account) and hash_of(account.secret_hash) == token.credential
+                account = self._account(principal.name)
+                if account is None or not _is_alive(account):
+                    return False
+                return hash_of(account.secret_hash) == principal.credential
             case Kind.EXTERNAL:
-                return self._issuers.is_configured(token.principal.partition(":")[0])
+                return self._issuers.is_configured(principal.name.partition(":")[0])
             case _:
-                stored = self._users.find(token.principal)
-                return stored is not None and hash_of(stored) == token.credential
+                stored = self._users.find(principal.name)
+                return stored is not None and hash_of(stored) == principal.credential
 
     async def _log_in_by_secret(self, secret: str, address: str) -> Login | None:
         """None for what is neither a robot's secret nor an issuer's token. Raises Unauthorized, TooManyRequests."""
@@ -153,8 +160,9 @@ class Authentication:
         if not _is_alive(account):
             raise await self._refused_secret(account.name, address, "the robot has expired")
         await self._note_use(account)
-        principal = Principal(account.name, Kind.ROBOT, key="secret", address=address)
-        return Login(principal, hash_of(account.secret_hash), account.expires_ms)
+        credential = hash_of(account.secret_hash)
+        principal = Principal(account.name, Kind.ROBOT, key="secret", address=address, credential=credential)
+        return Login(principal, account.expires_ms)
 
     def _robot(self, number: int, secret: str) -> Account | None:
         account = self._registry.database.read_now(accounts.find_by_id, number)
@@ -168,22 +176,25 @@ class Authentication:
         except TokenRefused as error:
             raise await self._refused_secret("", address, str(error)) from None
         principal = Principal(identity.name, Kind.EXTERNAL, identity.groups, key="issuer", address=address)
-        return Login(principal, "", identity.expires_ms)
+        return Login(principal, identity.expires_ms)
 
     async def _refused(self, name: str, address: str, reason: str) -> Unauthorized:
-        """What to raise, once the failure is written down where that is possible."""
+        """What to raise, once the failure is in the log, and in the audit as far as that has room."""
         is_secret = name.startswith(ROBOT_SECRET_PREFIX) or looks_like_jwt(name)  # in the wrong field
         shown = "(a secret)" if is_secret else name[:_NAME_LIMIT]
         log.info("login failed", name=shown, client=address, reason=reason)
-        with suppress(sqlite3.Error, StorageFull, OSError):
-            author = audit.Author(shown, "", address)
-            await self._registry.database.write(audit.record, author, "login failed", after=reason)
+        now = trio.current_time()
+        if self._written.wait_seconds(b"", now) <= 0:  # of all addresses: strangers must not fill the disk
+            self._written.take(b"", now)
+            with suppress(sqlite3.Error, StorageFull, OSError):
+                author = audit.Author(shown, "", address)
+                await self._registry.database.write(audit.record, author, "login failed", after=reason)
         return Unauthorized("the credentials are not good")
 
     async def _refused_secret(self, name: str, address: str, reason: str) -> Unauthorized:
         """Likewise for what nobody can guess: it is throttled for the sake of the audit. Raises TooManyRequests."""
-        self._throttle.require(_counted(address), "")
-        self._throttle.failed(_counted(address), "")
+        self._secret_throttle.require(_counted(address), "")
+        self._secret_throttle.failed(_counted(address), "")
         return await self._refused(name, address, reason)
 
     async def _note_use(self, account: Account | None) -> None:

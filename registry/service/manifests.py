@@ -122,8 +122,9 @@ async def push(
     tags_to_point = more_tags if isinstance(reference, Digest) else [reference, *more_tags]
 
     def push_if_met(tx: WriteTx) -> None:
-        _check(tx, name, reference, condition)
-        _require(tx, name, digest, tags_to_point, manifest, registry.access.rights_in(tx, principal, name))
+        rights = registry.access.rights_in(tx, principal, name)
+        _check(tx, name, reference, condition, rights)
+        _require(tx, name, digest, tags_to_point, manifest, rights)
         _push(tx, name, digest, tags_to_point, manifest, principal.author, allow_missing=registry.policy.allow_missing)
 
     if registry.restoration.is_open:
@@ -138,9 +139,10 @@ async def delete(
     registry: Registry, name: RepositoryName, reference: Tag | Digest, condition: Condition, principal: Principal
 ) -> None:
     """Delete a tag, or a manifest with its tags. Raises NameUnknown, ManifestUnknown, PreconditionFailed."""
+    rights = registry.access.rights(principal, name)
 
     def delete_if_met(tx: WriteTx) -> None:
-        _check(tx, name, reference, condition)
+        _check(tx, name, reference, condition, rights)
         _delete(tx, name, reference, principal.author)
 
     await registry.database.write(delete_if_met)
@@ -171,22 +173,24 @@ def _parse(content: Content, algorithm: str) -> tuple[Manifest, Digest]:
     return oci_manifest.parse(content.body, content.content_type), Digest.of(content.body, algorithm)
 
 
-def _check(tx: ReadTx, name: RepositoryName, reference: Tag | Digest, condition: Condition) -> None:
-    """Raises PreconditionFailed."""
+def _check(tx: ReadTx, name: RepositoryName, reference: Tag | Digest, condition: Condition, rights: Right) -> None:
+    """Raises PreconditionFailed, which tells what stands to those who may pull it."""
     if condition.is_absent:
         return
     current = manifests.find(tx, name, reference)
     if not condition.is_met(None if current is None else current.digest):
-        raise PreconditionFailed(None if current is None else current.digest)
+        raise PreconditionFailed(current.digest if current is not None and rights & Right.PULL else None)
 
 
 def _require(
     tx: ReadTx, name: RepositoryName, digest: Digest, tags_to_point: Sequence[Tag], manifest: Manifest, rights: Right
 ) -> None:
-    """Raises Denied where the push would create or change what the rights don't allow.
+    """Raises Denied where the push is not allowed any more, or would create or change what the rights don't allow.
 
     The type of a manifest that stands is what its tags are pulled with: to change it is to change them.
     """
+    if not rights & Right.PUSH:
+        raise Denied("this is not allowed to you")
     changes, creates = [], []
     for tag in tags_to_point:
         current = manifests.find(tx, name, tag)

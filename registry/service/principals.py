@@ -25,7 +25,8 @@ class Principal:
     """A name is that of one principal of any kind: robots are ``robot:NAME``, those of an issuer ``ISSUER:SUBJECT``.
 
     ``groups`` are those that the issuer vouches for; ``key`` says with what it authenticated, ``address`` where it came
-    from. ``scopes`` are what its token is limited to, None where nothing limits it.
+    from. ``scopes`` are what its token is limited to, None where nothing limits it. ``credential`` is SHA-256 of the
+    stored hash that it matched: with another password or secret it is this principal no more.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Principal:
     key: str = ""
     address: str = ""
     scopes: tuple[Scope, ...] | None = None
+    credential: str = ""
 
     @property
     def author(self) -> Author:

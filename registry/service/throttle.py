@@ -2,8 +2,8 @@
 
 A bucket of tokens for each: a failure takes one, time gives them back. A bucket is kept as one number, the moment at
 which it will be full again, and one that nobody has asked for is full; so what is kept is bounded, and forgetting a
-bucket only forgives. Whoever makes ours forget has to fail ten thousand times first, which takes the verifying threads
-longer than the bucket of a name takes to fill.
+bucket only forgives. Whoever makes ours forget has to fail ten thousand times first; with passwords, that takes the
+verifying threads longer than the bucket of a name takes to fill.
 """
 
 from __future__ import annotations

@@ -27,35 +27,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from registry.service.registry import Registry
+    from registry.store.transactions import WriteTx
 
 _BYTES = 32
 
 _PRUNE_SECONDS = 60
 _UNSTORED_LIMIT = 10_000
+_LOGINS = 1000
+"""Refresh tokens that one principal has at most."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """``login`` is the refresh token, where one was asked for; ``issued_ms`` is wall time."""
+    """``issued_ms`` is wall time."""
 
     token: str
     issued_ms: int
     expires_seconds: int
     scopes: tuple[Scope, ...]
-    login: str | None = None
+    refresh_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A principal that proved who it is: ``credential`` names the stored hash that it matched.
-
-    ``expires_ms`` is when the proof ends by itself, None for never.
-    """
+    """A principal that proved who it is; ``expires_ms`` is when the proof ends by itself, None for never."""
 
     principal: Principal
-    credential: str
     expires_ms: int | None = None
 
 
@@ -83,15 +82,18 @@ class Tokens:
         if not offline or principal.kind is not Kind.USER:
             return issued
         refresh, refresh_row = _make(login, "refresh", now_ms, policy.login_seconds, None)
-        await self._registry.database.write(tokens.add, refresh_row)
-        return replace(issued, login=refresh)
+        try:
+            await self._registry.database.write(_add_refresh, refresh_row)
+        except (sqlite3.Error, StorageFull):  # one that is lost with the process is worth nothing
+            return issued
+        return replace(issued, refresh_token=refresh)
 
     async def _issue_anonymous(self, scopes: tuple[Scope, ...]) -> Issued:
         """Everybody without credentials shares one token, a new one after half its life: it says nothing of anybody."""
         known, now_ms = self._anonymous, _now_ms()
         life_ms = int(self._registry.policy.access.token_seconds * 1000)
         if known is None or not known.issued_ms <= now_ms < known.issued_ms + life_ms // 2:
-            token, row = _make(Login(ANONYMOUS, ""), "access", now_ms, life_ms / 1000, None)
+            token, row = _make(Login(ANONYMOUS), "access", now_ms, life_ms / 1000, None)
             await self._keep(row)
             known = self._anonymous = Issued(token, now_ms, life_ms // 1000, ())
         expires_seconds = (known.issued_ms + life_ms - now_ms) // 1000
@@ -143,12 +145,19 @@ def principal_of(token: Token, kind: Kind) -> Principal:
         groups=frozenset(json.loads(token.groups)),
         key=f"token {token.hash[:8]}",
         scopes=None if token.scopes is None else tuple(_scopes(token.scopes)),
+        credential=token.credential,
     )
 
 
 def _scopes(document: str) -> Iterator[Scope]:
     for kind, name, actions in json.loads(document):
         yield Scope(kind, name, tuple(actions))
+
+
+def _add_refresh(tx: WriteTx, row: Token) -> None:
+    """The newest are kept: a client that logs in again and again must not grow the database without end."""
+    tokens.add(tx, row)
+    tokens.keep_newest(tx, row.principal, row.kind, _LOGINS)
 
 
 def _make(login: Login, kind: str, now_ms: int, seconds: float, scopes: tuple[Scope, ...] | None) -> tuple[str, Token]:
@@ -161,7 +170,7 @@ def _make(login: Login, kind: str, now_ms: int, seconds: float, scopes: tuple[Sc
         hash=hash_of(text),
         kind=kind,
         principal=login.principal.name,
-        credential=login.credential,
+        credential=login.principal.credential,
         groups=json.dumps(sorted(login.principal.groups)),
         scopes=None if scopes is None else json.dumps([[each.kind, each.name, each.actions] for each in scopes]),
         created_ms=now_ms,

@@ -51,7 +51,8 @@ class Files:
     def prepare(self) -> None:
         """Create the folders that are missing, durably."""
         for path in (self._uploads, *(self._blobs / algorithm for algorithm in ALGORITHMS)):
-            path.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            path.mkdir(mode=0o700, exist_ok=True)
         for path in (self._blobs, self._blobs.parent):
             folder.sync(path)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pwd
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def hold(data: Path, *, allow_network: bool) -> Iterator[None]:
     try:
         _check(data, allow_network=allow_network)
         _lock(data, descriptor)
+        _keep_private(data / "registry.db")
         yield
     finally:
         os.close(descriptor)
@@ -51,6 +52,12 @@ def _lock(data: Path, descriptor: int) -> None:
         ) from None
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+
+
+def _keep_private(database: Path) -> None:
+    """It holds secrets, whatever the folder is like; SQLite gives what it makes beside it the same mode."""
+    with suppress(FileNotFoundError):
+        database.chmod(0o600)
 
 
 def _check(data: Path, *, allow_network: bool) -> None:

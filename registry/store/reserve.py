@@ -10,6 +10,8 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from registry.store import folder
+
 if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 WAL_BYTES = 4 * 1024 * 1024
 """What the log comes to by itself before SQLite begins it anew."""
 
+_PIECE_BYTES = 1024 * 1024
+
 PAGES = 128
 PAGES_BYTES = PAGES * 4096
 
@@ -26,15 +30,21 @@ PAGES_BYTES = PAGES * 4096
 def lay_wal(database: Path, size: int) -> None:
     """Give the log of a database in WAL mode its room, if the disk has it. SQLite must not have the files open.
 
-    What the log holds stays; zeros behind it, or alone, are no frames to SQLite.
+    What the log holds stays; zeros behind it, or alone, are no frames to SQLite. They are written and synced, with the
+    log's name: SQLite syncs a folder only for a log that it has made itself, and blocks that were allocated and never
+    written would leave it to the file system when they count.
     """
     with suppress(OSError):
         mode = database.stat().st_mode & 0o777
         descriptor = os.open(f"{database}-wal", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
         try:
-            os.posix_fallocate(descriptor, 0, size)
+            start = os.fstat(descriptor).st_size
+            while start < size:
+                start += os.pwrite(descriptor, bytes(min(size - start, _PIECE_BYTES)), start)
+            os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        folder.sync(database.parent)
 
 
 def has_pages(connection: sqlite3.Connection) -> bool:

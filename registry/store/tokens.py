@@ -38,6 +38,16 @@ def add(tx: WriteTx, token: Token) -> None:
     )
 
 
+def keep_newest(tx: WriteTx, principal: str, kind: str, count: int) -> None:
+    tx.execute(
+        "DELETE FROM token WHERE hash IN (SELECT hash FROM token WHERE principal = ? AND kind = ?"
+        " ORDER BY created_ms DESC LIMIT -1 OFFSET ?)",
+        principal,
+        kind,
+        count,
+    )
+
+
 def find(tx: ReadTx, token_hash: str, kind: str) -> Token | None:
     """The token while it is valid; one from the future, made before the clock was set back, is not."""
     row = tx.execute(

@@ -7,6 +7,7 @@ rolls back what its function did and no more.
 from __future__ import annotations
 
 import math
+import os
 import sqlite3
 import time
 from contextlib import suppress
@@ -58,6 +59,7 @@ class Writer:
         """Open or create the file; the names of the migrations applied. Raises DatabaseTooNew, DatabaseDamaged."""
         try:
             if not self._path.exists() or snapshot.is_snapshot(self._path):
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # it holds secrets
                 self._connect().close()  # from now on it has a log
             reserve.lay_wal(self._path, self._space.share(reserve.WAL_BYTES))
             self._connection = self._connect()

@@ -61,6 +61,7 @@ def test_podman_and_skopeo(
     assert json.loads(skopeo("list-tags", f"docker://{daemon.host}/team/app"))["Tags"] == ["1"]
     skopeo("copy", team, f"docker://{daemon.host}/team/other:1")
     skopeo("delete", f"docker://{daemon.host}/team/other:1")
+    assert b"/team/app" in podman("search", f"{daemon.host}/team")
     assert "403" in skopeo.error_of("copy", source, f"docker://{daemon.host}/nobodys/app:1")
     skopeo.error_of("delete", public)
 

@@ -64,7 +64,7 @@ class Columns:
     async def _token_of(self, column: str, name: str) -> str | None:
         match column:
             case "anon":
-                return (await self.registry.tokens.issue(Login(ANONYMOUS, ""), [])).token
+                return (await self.registry.tokens.issue(Login(ANONYMOUS), [])).token
             case "othe":
                 return await self.token("all", Scope("repository", "team/another", ("pull", "push", "delete")))
             case "limi":
@@ -77,7 +77,7 @@ class Columns:
     async def token(self, user: str, *scopes: Scope) -> str:
         stored = self.registry.database.read_now(accounts.find, user)
         assert stored is not None
-        login = Login(Principal(user), hash_of(stored.secret_hash))
+        login = Login(Principal(user, credential=hash_of(stored.secret_hash)))
         return (await self.registry.tokens.issue(login, scopes)).token
 
     def form(self, column: str, headers: dict[str, str]) -> bytes:

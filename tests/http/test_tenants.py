@@ -83,7 +83,9 @@ async def _log_in(registry: Registry, name: str, way: str) -> Tenant:
     stored = registry.database.read_now(accounts.find, name)
     assert stored is not None
     scopes = [Scope("repository", f"{name}/{part}", ("pull", "push", "delete")) for part in ("app", "other", "no")]
-    issued = await registry.tokens.issue(Login(Principal(name), hash_of(stored.secret_hash)), [*scopes, CATALOG])
+    issued = await registry.tokens.issue(
+        Login(Principal(name, credential=hash_of(stored.secret_hash))), [*scopes, CATALOG]
+    )
     return Tenant(registry, bearer(issued.token))
 
 

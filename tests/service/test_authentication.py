@@ -70,7 +70,7 @@ async def tokens_of(registry: Registry, name: str, password: str) -> list[str]:
     login = await registry.authentication.log_in(name, password, HERE)
     issued = await registry.tokens.issue(login, [], offline=True)
     assert (await registry.authentication.authenticate(Bearer(issued.token), HERE)).name == login.principal.name
-    return [issued.token, *([issued.login] if issued.login else [])]
+    return [issued.token, *([issued.refresh_token] if issued.refresh_token else [])]
 
 
 async def is_out(registry: Registry, credentials: Basic, known: list[str]) -> None:
@@ -186,12 +186,12 @@ async def test_the_secret_of_a_robot_says_who_it_is(registry: Registry, authenti
 async def test_a_token_ends_with_its_time_and_is_none_before_it(
     registry: Registry, authentication: Authentication
 ) -> None:
-    login = Login((await authentication.authenticate(ALICE, HERE)), hash_of(_stored(registry)))
+    alice = await authentication.authenticate(ALICE, HERE)
     for created_ms, expires_ms, is_good in ((-10, 100_000, True), (-10, -1, False), (50_000, 100_000, False)):
         now_ms = time.time_ns() // 1_000_000
         text = f"token{created_ms}{expires_ms}"
         row = tokens.Token(
-            hash_of(text), "access", "alice", login.credential, "[]", None, now_ms + created_ms, now_ms + expires_ms
+            hash_of(text), "access", "alice", alice.credential, "[]", None, now_ms + created_ms, now_ms + expires_ms
         )
         await registry.database.write(tokens.add, row)
         if is_good:
@@ -228,7 +228,7 @@ async def test_a_restored_database_has_no_tokens(life: Life) -> None:
     async with life.opened(policy=policy) as opened:
         await opened.registry.database.write(accounts.add, "alice", "user", weak(ALICE.password))
         known = await tokens_of(opened.registry, "alice", ALICE.password)
-        anonymous = (await opened.registry.tokens.issue(Login(ANONYMOUS, ""), [])).token
+        anonymous = (await opened.registry.tokens.issue(Login(ANONYMOUS), [])).token
         assert await opened.registry.backup.take_if_changed()
         shutil.copy(opened.registry.backup.target, life.data.with_name("old.db"))
         await opened.registry.database.write(accounts.remove, "alice", "user")

@@ -42,15 +42,15 @@ def found(registry: Registry, text: str) -> Token:
 
 
 async def test_only_its_hash_is_stored(registry: Registry) -> None:
-    issued = await registry.tokens.issue(Login(Principal("alice"), "x"), [], offline=True)
-    assert issued.login is not None
+    issued = await registry.tokens.issue(Login(Principal("alice", credential="x")), [], offline=True)
+    assert issued.refresh_token is not None
     rows = await registry.database.read(stored)
     assert set(rows) == {
         (hash_of(issued.token), "access", "alice"),
-        (hash_of(issued.login), "refresh", "alice"),
+        (hash_of(issued.refresh_token), "refresh", "alice"),
     }
     assert issued.token not in repr(rows)
-    assert registry.tokens.find(issued.login) is None
+    assert registry.tokens.find(issued.refresh_token) is None
     assert registry.tokens.find(issued.token, "refresh") is None
     assert registry.tokens.find(hash_of(issued.token)) is None
 
@@ -58,7 +58,7 @@ async def test_only_its_hash_is_stored(registry: Registry) -> None:
 async def test_what_a_token_says_of_its_principal(registry: Registry) -> None:
     await registry.database.write(rules.put, "group:ci", "team/**", "pull push")
     wanted = [Scope("repository", "team/app", ("*",)), CATALOG, Scope("repository", "other/app", ("pull",))]
-    issued = await registry.tokens.issue(Login(EXTERNAL, ""), wanted)
+    issued = await registry.tokens.issue(Login(EXTERNAL), wanted)
     token = found(registry, issued.token)
     principal = principal_of(token, Kind.EXTERNAL)
     granted = (Scope("repository", "team/app", ("pull", "push")), CATALOG)
@@ -68,27 +68,27 @@ async def test_what_a_token_says_of_its_principal(registry: Registry) -> None:
 
 async def test_without_a_scope_a_token_only_says_who_asks(registry: Registry) -> None:
     await registry.database.write(rules.put, "alice", "**", "admin")
-    issued = await registry.tokens.issue(Login(Principal("alice"), "x"), [])
+    issued = await registry.tokens.issue(Login(Principal("alice", credential="x")), [])
     assert principal_of(found(registry, issued.token), Kind.USER).scopes == ()
 
 
 async def test_a_token_ends_with_the_proof_that_it_stands_for(registry: Registry) -> None:
     for expires_ms, longest in ((now_ms() + 60_000, 60), (now_ms() + 10**9, 300), (None, 300)):
-        issued = await registry.tokens.issue(Login(EXTERNAL, "", expires_ms), [])
+        issued = await registry.tokens.issue(Login(EXTERNAL, expires_ms), [])
         assert longest - 60 < issued.expires_seconds <= longest
-    gone = await registry.tokens.issue(Login(EXTERNAL, "", now_ms() - 1), [])
+    gone = await registry.tokens.issue(Login(EXTERNAL, now_ms() - 1), [])
     assert registry.tokens.find(gone.token) is None
 
 
 @pytest.mark.parametrize("principal", [EXTERNAL, Principal("robot:ci", Kind.ROBOT), ANONYMOUS])
 async def test_only_users_get_a_refresh_token(registry: Registry, principal: Principal) -> None:
-    issued = await registry.tokens.issue(Login(principal, ""), [], offline=True)
-    assert issued.login is None
+    issued = await registry.tokens.issue(Login(principal), [], offline=True)
+    assert issued.refresh_token is None
     assert {kind for _, kind, _ in await registry.database.read(stored)} == {"access"}
 
 
 async def test_what_has_expired_is_removed(registry: Registry) -> None:
-    kept = await registry.tokens.issue(Login(EXTERNAL, ""), [])
+    kept = await registry.tokens.issue(Login(EXTERNAL), [])
     row = found(registry, kept.token)
     for number in range(1001):
         await registry.database.write(tokens.add, replace(row, hash=str(number), expires_ms=now_ms() - 1))

@@ -96,3 +96,12 @@ def test_a_folder_that_another_user_left_is_refused_with_what_to_do(tmp_path: Pa
     assert message.startswith("registry.store.folder.FolderUnusable: ")
     assert str(tmp_path / "data" / foreign) in message
     assert "nobody" in message
+
+
+def test_the_database_is_its_owners_alone_in_a_folder_that_is_not(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o755)
+    (data / "registry.db").touch(mode=0o644)
+    with folder.hold(data, allow_network=False):
+        pass
+    assert (data / "registry.db").stat().st_mode & 0o777 == 0o600

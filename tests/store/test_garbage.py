@@ -11,6 +11,7 @@ from registry.oci.digests import Digest
 from registry.oci.manifest import parse
 from registry.oci.names import RepositoryName, Tag
 from registry.store import blobs, garbage, links, manifests, repositories, tags
+from registry.store.audit import Author
 from registry.store.clock import Clock
 from registry.store.garbage import Rules
 from tests.store.conftest import opened
@@ -54,7 +55,7 @@ def add_image(tx: WriteTx, *layers: bytes, tag: str | None = None) -> int:
     repository, digest = repositories.find_or_create(tx, NAME), Digest.parse(digest_of(body))
     manifest = manifests.add(tx, repository, digest, parse(body, None))
     if tag is not None:
-        tags.point(tx, repository, Tag(tag), manifest, digest, "anybody")
+        tags.point(tx, repository, Tag(tag), manifest, digest, Author("anybody"))
     return manifest
 
 
