@@ -67,6 +67,7 @@ class Disk:
         """Write one of the states that a cut at this point may leave."""
         likely = random.choice(_SURVIVING)
         kept = [unit for unit in self._unflushed if random.random() < likely]
+        image.unlink(missing_ok=True)  # another process may still have the state before mounted, and write to its file
         with image.open("wb", buffering=0) as file:
             file.truncate(len(self._content))
             for start, stop in _runs(self._touched):
