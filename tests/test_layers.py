@@ -19,7 +19,7 @@ OURS = {
 }
 LIBRARIES: dict[str, set[str]] = {
     "oci": set(),
-    "store": {"sqlite_utils", "trio"},
+    "store": {"sqlite_utils", "trio", "zstandard"},
     "service": {"argon2", "bcrypt", "h11", "jwt", "structlog", "trio"},
     "http": {"h11", "hypercorn", "prometheus_client", "quart", "quart_trio", "structlog", "trio", "werkzeug"},
     "transfer": {"zstandard"},

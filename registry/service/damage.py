@@ -11,7 +11,7 @@ import structlog
 import trio
 
 from registry.oci.digests import ContentHash
-from registry.store import damage
+from registry.store import damage, manifests
 from registry.store.files import damage_of, hash_piece
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Damage:
     async def report_manifest(self, manifest: StoredManifest) -> None:
         """Mark a manifest whose bytes are not what its digest says."""
         with trio.CancelScope(shield=True):
-            news = await self._registry.database.write(damage.set_manifest_damaged, manifest.id, manifest.digest)
+            news = await self._registry.database.write(manifests.set_damaged, manifest.id, manifest.digest)
         if news:
             log.error("a manifest is damaged; the next push of it heals it", digest=str(manifest.digest))
 

@@ -45,11 +45,10 @@ _REFERRERS_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ManifestContent:
-    """``is_intact``: the bytes are what the digest says."""
+    """``body`` is what the digest says."""
 
     manifest: StoredManifest
     body: bytes
-    is_intact: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +74,17 @@ async def find(registry: Registry, name: RepositoryName, reference: Tag | Digest
 
 async def read(registry: Registry, name: RepositoryName, reference: Tag | Digest) -> ManifestContent:
     """The manifest with its bytes as pushed, verified. Raises ManifestUnknown."""
-    content = registry.database.read_now(_read, name, reference, limit_bytes=_SMALL_BYTES)
-    if content is None:
-        content = await registry.database.read(_read, name, reference, limit_bytes=oci_manifest.LIMIT_BYTES)
-    assert content is not None
-    if not content.is_intact:
-        await registry.damage.report_manifest(content.manifest)
+    found = registry.database.read_now(_read, name, reference, limit_bytes=_SMALL_BYTES)
+    if found is None:
+        found = await registry.database.read(_read, name, reference, limit_bytes=oci_manifest.LIMIT_BYTES)
+    assert found is not None
+    manifest, body = found
+    if body is None:
+        await registry.damage.report_manifest(manifest)
         raise ManifestUnknown(reference)
     with suppress(sqlite3.Error, StorageFull):  # a pull goes on where the database takes no write
-        await _lease(registry, content.manifest)
-    return content
+        await _lease(registry, manifest)
+    return ManifestContent(manifest, body)
 
 
 async def _lease(registry: Registry, manifest: StoredManifest) -> None:
@@ -215,13 +215,14 @@ def _find(tx: ReadTx, name: RepositoryName, reference: Tag | Digest, *, damaged:
     return manifest
 
 
-def _read(tx: ReadTx, name: RepositoryName, reference: Tag | Digest, *, limit_bytes: int) -> ManifestContent | None:
-    """None where the manifest is larger than the limit."""
+def _read(
+    tx: ReadTx, name: RepositoryName, reference: Tag | Digest, *, limit_bytes: int
+) -> tuple[StoredManifest, bytes | None] | None:
+    """The manifest, and its bytes unless they are damaged; None where it is larger than the limit."""
     manifest = _find(tx, name, reference)
     if manifest.size > limit_bytes:
         return None
-    body = manifests.read_body(tx, manifest.id)
-    return ManifestContent(manifest, body, Digest.of(body, manifest.digest.algorithm) == manifest.digest)
+    return manifest, manifests.read_body(tx, manifest.id, manifest.digest, manifest.size)
 
 
 def _push(

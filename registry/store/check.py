@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from registry.oci import manifest as oci_manifest
 from registry.oci.digests import Digest
 from registry.oci.errors import ManifestInvalid
-from registry.store import schema
+from registry.store import manifests, schema
 from registry.store.clock import Clock
 from registry.store.failures import code
 from registry.store.transactions import ReadTx
@@ -29,6 +29,8 @@ _PAGE = 500
 
 _STEPS = 10_000
 """After how many of SQLite's steps, about a millisecond, the clock is looked at."""
+
+_OTHER_BYTES = "the bytes of the manifest have another digest; push it again"
 
 _RULES = {
     "a link is marked as unreferenced although a manifest refers to its blob, or is not although none does": """
@@ -53,14 +55,15 @@ _RULES = {
     "a tag names a manifest of another repository": """
         SELECT repository.name || ':' || tag.name FROM tag JOIN repository ON repository.id = tag.repository_id
         JOIN manifest ON manifest.id = tag.manifest_id WHERE manifest.repository_id <> tag.repository_id""",
-    "the bytes of the manifest have another digest; push it again": """
+    _OTHER_BYTES: """
         SELECT repository.name || '@' || manifest.digest FROM manifest
         JOIN repository ON repository.id = manifest.repository_id WHERE manifest.damaged""",
     "a manifest has no bytes, or another number of them": """
         SELECT repository.name || '@' || manifest.digest FROM manifest
         JOIN repository ON repository.id = manifest.repository_id
         LEFT JOIN manifest_body ON manifest_body.manifest_id = manifest.id
-        WHERE length(body) IS NOT manifest.size""",
+        WHERE CASE WHEN dictionary IS NULL THEN length(body) IS NOT manifest.size
+            ELSE length(body) >= manifest.size END""",
 }
 
 
@@ -168,27 +171,25 @@ def list_uploads(tx: ReadTx) -> list[tuple[str, int]]:
 def wrong_manifests(tx: ReadTx, *, after: int) -> tuple[list[Finding], int | None]:
     """A page of manifests compared with their bytes; the last id looked at, None at the end."""
     rows = tx.execute(
-        "SELECT manifest.id, repository.name, digest, media_type, subject, artifact_type, body FROM manifest"
-        " JOIN repository ON repository.id = manifest.repository_id JOIN manifest_body ON manifest_id = manifest.id"
+        "SELECT manifest.id, repository.name, digest, size, media_type, subject, artifact_type FROM manifest"
+        " JOIN repository ON repository.id = manifest.repository_id"
         " WHERE manifest.id > ? ORDER BY manifest.id LIMIT ?",
         after,
         _PAGE,
     ).fetchall()
     findings = []
-    for manifest, name, digest, media_type, subject, artifact_type, body in rows:
-        fault = _fault_of_manifest(
-            tx, manifest, Digest.parse(digest), (media_type, subject, artifact_type), bytes(body)
-        )
+    for manifest, name, text, size, *columns in rows:
+        digest = Digest.parse(text)
+        body = manifests.read_body(tx, manifest, digest, size)
+        fault = _OTHER_BYTES if body is None else _fault_of_manifest(tx, manifest, tuple(columns), body)
         if fault is not None:
             findings.append(Finding(f"{name}@{digest}", fault))
     return findings, rows[-1][0] if rows else None
 
 
 def _fault_of_manifest(
-    tx: ReadTx, manifest: int, digest: Digest, columns: tuple[str, str | None, str | None], body: bytes
+    tx: ReadTx, manifest: int, columns: tuple[str, str | None, str | None], body: bytes
 ) -> str | None:
-    if Digest.of(body, digest.algorithm) != digest:
-        return "the bytes of the manifest have another digest; push it again"
     try:
         read = oci_manifest.parse(body, columns[0])
     except ManifestInvalid as error:

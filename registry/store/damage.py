@@ -85,19 +85,6 @@ def set_damage(tx: WriteTx, digest: Digest, kind: str) -> bool:
     return changed > 0
 
 
-def set_manifest_damaged(tx: WriteTx, manifest: int, digest: Digest) -> bool:
-    """Mark the manifest if its bytes are still not what its digest says; whether they are not."""
-    row = tx.execute(
-        "SELECT body FROM manifest JOIN manifest_body ON manifest_id = id WHERE id = ? AND digest = ?",
-        manifest,
-        str(digest),
-    ).fetchone()
-    if row is None or Digest.of(bytes(row[0]), digest.algorithm) == digest:
-        return False
-    tx.execute("UPDATE manifest SET damaged = 1 WHERE id = ?", manifest)
-    return True
-
-
 def list_damaged(tx: ReadTx) -> list[tuple[str, str]]:
     """Digest and damage (``missing`` or ``corrupt``) of blobs and manifests; condemned blobs are nobody's loss."""
     blobs = tx.execute(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from registry.oci.digests import Digest
 from registry.oci.manifest import EdgeKind
-from registry.store import links, reachability
+from registry.store import bodies, links, reachability
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -80,10 +80,24 @@ def find(tx: ReadTx, name: RepositoryName, reference: Tag | Digest) -> StoredMan
     return None if row is None else StoredManifest(row[0], Digest.parse(row[1]), *row[2:])
 
 
-def read_body(tx: ReadTx, manifest: int) -> bytes:
-    """The bytes as they were pushed."""
-    (body,) = tx.execute("SELECT body FROM manifest_body WHERE manifest_id = ?", manifest).fetchone()
-    return bytes(body)
+def read_body(tx: ReadTx, manifest: int, digest: Digest, size: int) -> bytes | None:
+    """The bytes as they were pushed, verified; None where what is stored is something else."""
+    body = _stored_body(tx, manifest, size)
+    return body if body is not None and Digest.of(body, digest.algorithm) == digest else None
+
+
+def _stored_body(tx: ReadTx, manifest: int, size: int) -> bytes | None:
+    row = tx.execute("SELECT body, dictionary FROM manifest_body WHERE manifest_id = ?", manifest).fetchone()
+    return None if row is None else bodies.unpack(row[0], row[1], size)
+
+
+def set_damaged(tx: WriteTx, manifest: int, digest: Digest) -> bool:
+    """Mark the manifest if its bytes are still not what its digest says; whether they are not."""
+    row = tx.execute("SELECT size FROM manifest WHERE id = ? AND digest = ?", manifest, str(digest)).fetchone()
+    if row is None or read_body(tx, manifest, digest, row[0]) is not None:
+        return False
+    tx.execute("UPDATE manifest SET damaged = 1 WHERE id = ?", manifest)
+    return True
 
 
 def add(tx: WriteTx, repository: int, digest: Digest, manifest: Manifest) -> int:
@@ -96,7 +110,8 @@ def add(tx: WriteTx, repository: int, digest: Digest, manifest: Manifest) -> int
     if existing is not None:
         if existing[3] is not None:
             reachability.clear_below(tx, existing[0])
-        if (existing[1], existing[2]) == (manifest.media_type, 0) and _has_body(tx, existing[0], manifest.body):
+        has_body = _stored_body(tx, existing[0], len(manifest.body)) == manifest.body
+        if has_body and (existing[1], existing[2]) == (manifest.media_type, 0):
             return int(existing[0])  # the same bytes read as the same type say the same
     (stored,) = tx.execute(
         "INSERT INTO manifest"
@@ -117,10 +132,10 @@ def add(tx: WriteTx, repository: int, digest: Digest, manifest: Manifest) -> int
     if existing is None:
         _end_orphanhood(tx, repository, digest)
     tx.execute(
-        "INSERT INTO manifest_body (manifest_id, body) VALUES (?, ?)"
-        " ON CONFLICT (manifest_id) DO UPDATE SET body = excluded.body WHERE body <> excluded.body",
+        "INSERT INTO manifest_body (manifest_id, body, dictionary) VALUES (?, ?, ?)"
+        " ON CONFLICT (manifest_id) DO UPDATE SET body = excluded.body, dictionary = excluded.dictionary",
         stored,
-        manifest.body,
+        *bodies.pack(manifest.body),
     )
     _replace_edges(tx, repository, stored, manifest.edges)
     return int(stored)
@@ -136,11 +151,6 @@ def _end_orphanhood(tx: WriteTx, repository: int, digest: Digest) -> None:
         name,
         f"{name}/",  # the character after the dot
     )
-
-
-def _has_body(tx: ReadTx, manifest: int, body: bytes) -> bool:
-    row = tx.execute("SELECT 1 FROM manifest_body WHERE manifest_id = ? AND body = ?", manifest, body).fetchone()
-    return row is not None
 
 
 def _replace_edges(tx: WriteTx, repository: int, manifest: int, edges: Iterable[Edge]) -> None:

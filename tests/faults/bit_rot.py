@@ -8,19 +8,19 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, IncompleteRead
 from typing import TYPE_CHECKING, Self
 
 from registry.oci.media_types import OCI_IMAGE
+from registry.store import bodies
 from tests.faults.report import Report
 from tests.tools.content import CONFIG, digest_of, image
 from tests.tools.daemon import Daemon
+from tests.tools.life import spoil_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -158,18 +158,20 @@ def _damage_some(shelf: Shelf, count: int) -> dict[str, str]:
     shelf.daemon.stop()
     chance, data = shelf.chance, shelf.daemon.data
     victims: dict[str, str] = {}
-    with closing(sqlite3.connect(data / "registry.db")) as database, database:
-        for path in chance.sample(sorted(shelf.contents), min(count, len(shelf.contents))):
-            good = shelf.contents[path]
-            bad, victims[path] = _damaged(good, chance)
-            digest = path.partition("/")[2]
-            if path.startswith("blobs/"):
-                (data / "blobs" / digest.replace(":", "/")).write_bytes(bad)
-            else:
-                database.execute(
-                    "UPDATE manifest_body SET body = ? WHERE manifest_id IN (SELECT id FROM manifest WHERE digest = ?)",
-                    (bad, digest),
-                )
+    for path in chance.sample(sorted(shelf.contents), min(count, len(shelf.contents))):
+        good = shelf.contents[path]
+
+        def spoil(stored: bytes, path: str = path, good: bytes = good) -> bytes:
+            """A bit of a packed manifest that means nothing is no damage."""
+            while True:
+                bad, victims[path] = _damaged(stored, chance)
+                if stored is good or bodies.unpack(bad, bodies.pack(good)[1], len(good)) != good:
+                    return bad
+
+        if path.startswith("blobs/"):
+            (data / "blobs" / path.partition("/")[2].replace(":", "/")).write_bytes(spoil(good))
+        else:
+            spoil_manifest(data, good, spoil)
     shelf.daemon.start()
     return victims
 

@@ -8,7 +8,7 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from registry.store import mark, snapshot
+from registry.store import bodies, mark, snapshot
 from registry.store.clock import Clock
 from registry.store.transactions import ReadTx
 from tests.tools.content import digest_of
@@ -140,11 +140,11 @@ def _things(database: sqlite3.Connection) -> Iterator[tuple[Key, Value]]:
         " JOIN repository ON repository.id = tag.repository_id"
     ):
         yield ("tag", repository, tag), digest
-    for repository, digest, body in database.execute(
-        "SELECT name, digest, body FROM manifest JOIN manifest_body ON manifest_id = manifest.id"
+    for repository, digest, *stored in database.execute(
+        "SELECT name, digest, body, dictionary, size FROM manifest JOIN manifest_body ON manifest_id = manifest.id"
         " JOIN repository ON repository.id = repository_id"
     ):
-        yield ("manifest", repository, digest), body
+        yield ("manifest", repository, digest), bodies.unpack(*stored)
     for repository, upload_id, offset in database.execute('SELECT repository, id, "offset" FROM upload'):
         yield ("upload", repository, upload_id), offset
 

@@ -15,7 +15,7 @@ import trio
 from registry.service.check import STAGES, Step
 from registry.store.hops import Hops
 from tests.tools.content import begin_upload, digest_of, index, push_blob, push_image, push_manifest
-from tests.tools.life import DAY, Life, Opened, flip
+from tests.tools.life import DAY, Life, Opened, flip, spoil_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,7 +138,8 @@ SPOILT = [
     ("UPDATE edge SET blob_id = NULL", "a manifest is not bound to a blob"),
     ("UPDATE edge SET repository_id = 77, blob_id = NULL", "a reference stands in another repository"),
     ("DELETE FROM repository_blob WHERE unreferenced_clock_ms IS NOT NULL", "a blob is in no repository and not"),
-    ("UPDATE manifest_body SET body = x'00'", "a manifest has no bytes, or another number of them"),
+    ("UPDATE manifest_body SET body = x'00', dictionary = NULL", "a manifest has no bytes, or another number of them"),
+    ("UPDATE manifest_body SET body = zeroblob(5000)", "a manifest has no bytes, or another number of them"),
     ("DELETE FROM manifest_body", "a manifest has no bytes, or another number of them"),
     (
         "INSERT INTO repository VALUES (9, 'x', 0); UPDATE tag SET repository_id = 9",
@@ -176,16 +177,16 @@ async def test_a_page_of_the_database_that_is_overwritten(life: Life) -> None:
         assert any(finding.subject == "registry.db" for finding in step.findings)
 
 
-async def test_manifests_with_other_bytes_of_the_same_number(life: Life) -> None:
+@pytest.mark.parametrize("spoil", [None, lambda stored: stored[:-3], lambda _: b"!"])
+async def test_manifests_with_other_bytes(life: Life, spoil: Callable[[bytes], bytes] | None) -> None:
     async with life.opened() as opened:
         manifest = await fill(opened)
-    with closing(sqlite3.connect(life.data / "registry.db")) as connection, connection:
-        spoilt = manifest[:-1] + b"!"
-        connection.execute("UPDATE manifest_body SET body = ? WHERE body = ?", (spoilt, manifest))
+    spoil_manifest(life.data, manifest, spoil)
     async with life.opened() as opened:
         assert await check(opened, full=False) == Result()
-        [(subject, _)] = (await check(opened)).findings
+        [(subject, message)] = (await check(opened)).findings
         assert subject == f"{NAME}@{digest_of(manifest)}"
+        assert message == "the bytes of the manifest have another digest; push it again"
 
 
 async def test_it_is_clean_while_clients_push_and_garbage_is_collected(life: Life) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
-from contextlib import closing
 from http.client import HTTPConnection, IncompleteRead
 from typing import TYPE_CHECKING
 
@@ -15,7 +13,7 @@ from registry.service.policy import GarbagePolicy
 from registry.service.restoration import Losses
 from tests.tools.content import digest_of, image, index, push_blob, push_image, push_manifest
 from tests.tools.daemon import Daemon, running
-from tests.tools.life import DAY, Life, Opened, flip
+from tests.tools.life import DAY, Life, Opened, flip, spoil_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -137,18 +135,18 @@ async def test_a_whole_folder_that_is_missing_marks_no_blob(life: Life, gone: st
         assert await opened.status("GET", f"{NAME}/blobs/{digest}") == 200
 
 
-def spoil_manifest(life: Life, manifest: bytes) -> None:
-    """Change its bytes while no daemon runs."""
-    with closing(sqlite3.connect(life.data / "registry.db")) as connection, connection:
-        spoiled = bytes([manifest[0] ^ 1]) + manifest[1:]
-        changed = connection.execute("UPDATE manifest_body SET body = ? WHERE body = ?", (spoiled, manifest)).rowcount
-        assert changed == 1
+def _of_a_bomb(stored: bytes) -> bytes:
+    """A frame of a few bytes that is said to hold 2**48."""
+    return b"\x28\xb5\x2f\xfd\xe0" + (1 << 48).to_bytes(8, "little") + stored[6:]
 
 
-async def test_a_manifest_with_other_bytes_is_404_and_healed_by_a_push(life: Life) -> None:
+@pytest.mark.parametrize("spoil", [None, lambda stored: stored[:-1], lambda _: b"", _of_a_bomb])
+async def test_a_manifest_with_other_bytes_is_404_and_healed_by_a_push(
+    life: Life, spoil: Callable[[bytes], bytes] | None
+) -> None:
     async with life.opened() as opened:
         manifest = await push_image(opened.client, NAME, "1", b"layer")
-    spoil_manifest(life, manifest)
+    spoil_manifest(life.data, manifest, spoil)
     async with life.opened() as opened:
         for reference in ("1", digest_of(manifest)):
             assert [await opened.status(method, f"{NAME}/manifests/{reference}") for method in ("GET", "HEAD")] == [
@@ -167,7 +165,7 @@ async def test_a_manifest_with_other_bytes_is_404_and_healed_by_a_push(life: Lif
 async def test_a_push_heals_a_manifest_that_nobody_has_found_to_be_damaged(life: Life) -> None:
     async with life.opened() as opened:
         manifest = await push_image(opened.client, NAME, "1", b"layer")
-    spoil_manifest(life, manifest)
+    spoil_manifest(life.data, manifest)
     async with life.opened() as opened:
         assert (await push_manifest(opened.client, NAME, "1", manifest)).status == 201
         assert (await opened.client("GET", f"/v2/{NAME}/manifests/1")).body == manifest
@@ -177,7 +175,7 @@ async def test_a_push_heals_a_manifest_that_nobody_has_found_to_be_damaged(life:
 async def test_an_index_can_not_be_pushed_over_a_damaged_child(life: Life) -> None:
     async with life.opened() as opened:
         manifest = await push_image(opened.client, NAME, "1", b"layer")
-    spoil_manifest(life, manifest)
+    spoil_manifest(life.data, manifest)
     async with life.opened() as opened:
         assert await opened.status("GET", f"{NAME}/manifests/1") == 404
         assert (await push_manifest(opened.client, NAME, "all", index(manifest))).status == 404

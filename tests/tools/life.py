@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from registry.store.hops import Hops
 from tests.tools.asgi import Client
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from registry.service.registry import Registry
@@ -87,6 +88,18 @@ class Life:
     def restore(self, snapshot: Path | None = None) -> None:
         """Copy a snapshot back, as an operator does: by default the daemon's last one."""
         subprocess.run(["cp", snapshot or self.data / "backup/registry.db", self.data / "registry.db"], check=True)
+
+
+def spoil_manifest(data: Path, manifest: bytes, spoil: Callable[[bytes], bytes] | None = None) -> None:
+    """Change the bytes that are stored for a manifest while no daemon runs; in the middle, unless it is said how."""
+    with closing(sqlite3.connect(data / "registry.db")) as connection, connection:
+        (number, stored) = connection.execute(
+            "SELECT manifest_id, body FROM manifest JOIN manifest_body ON manifest_id = id WHERE digest = ?",
+            (str(Digest.of(manifest)),),
+        ).fetchone()
+        place = len(stored) // 2
+        bad = spoil(stored) if spoil else stored[:place] + bytes([stored[place] ^ 1]) + stored[place + 1 :]
+        connection.execute("UPDATE manifest_body SET body = ? WHERE manifest_id = ?", (bad, number))
 
 
 def flip(path: Path, position: int = 0) -> None:
