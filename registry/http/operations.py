@@ -7,10 +7,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from registry.http.answers import Answer, json_answer
-from registry.http.parameters import number
+from registry.http.parameters import form, number, required
 from registry.oci.digests import Digest
 from registry.oci.errors import ParameterInvalid
 from registry.service import explanation
+from registry.service import mode as service_mode
 from registry.service.check import STAGES
 
 if TYPE_CHECKING:
@@ -57,6 +58,19 @@ async def scrub(registry: Registry, request: Request) -> Answer:
     before = request.query.one("before")
     progress = await registry.scrub.run(before_ms=None if before is None else number(before), seconds=_seconds(request))
     return json_answer(200, asdict(progress))
+
+
+async def mode(registry: Registry, _request: Request) -> Answer:
+    return json_answer(200, asdict(service_mode.current(registry)))
+
+
+async def make_read_only(registry: Registry, request: Request) -> Answer:
+    reason = required(await form(request), "reason")
+    return json_answer(200, asdict(await service_mode.switch(registry, request.principal.author, reason)))
+
+
+async def make_read_write(registry: Registry, request: Request) -> Answer:
+    return json_answer(200, asdict(await service_mode.switch(registry, request.principal.author, None)))
 
 
 async def losses(registry: Registry, _request: Request) -> Answer:

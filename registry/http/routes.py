@@ -100,6 +100,15 @@ ADMIN_ROUTES: Final = (
     ),
     Route("admin-explain", "/admin/gc/explain/<digest>", {"GET": Method(operations.explain, _OPERATE)}),
     Route("admin-fsck", "/admin/fsck", {"POST": Method(operations.check, _OPERATE)}),
+    Route(
+        "admin-mode",
+        "/admin/mode",
+        {
+            "GET": Method(operations.mode, _OPERATE),
+            "PUT": Method(operations.make_read_only, _OPERATE),
+            "DELETE": Method(operations.make_read_write, _OPERATE),
+        },
+    ),
     Route("admin-scrub", "/admin/scrub", {"POST": Method(operations.scrub, _OPERATE)}),
     Route(
         "admin-users",

@@ -14,6 +14,7 @@ from registry.oci.errors import Denied, NameInvalid, Unauthorized, Unsupported
 from registry.oci.names import RepositoryName
 from registry.oci.rights import Pattern, Right, parse_rights
 from registry.oci.scopes import CATALOG, REPOSITORY_ACTIONS, Scope
+from registry.service import mode
 from registry.service.principals import ANONYMOUS, AUTHENTICATED, GROUP_PREFIX, Kind
 from registry.store import accounts, rules
 
@@ -134,12 +135,13 @@ class Access:
 
     def refusal(self, principal: Principal, action: Action) -> str | None:
         """Why nobody may do this here; None where it is not switched off."""
-        policy = self._registry.policy
         if action is Action.OPERATE and principal.kind is not Kind.OPERATOR:
             return "this is for the operator, on the admin socket"
-        if policy.read_only and action in {Action.PUSH, Action.DELETE} and principal.kind is not Kind.OPERATOR:
-            return "this registry is read-only (access.read_only)"
-        if action is Action.DELETE and not policy.delete_enabled:
+        if action in {Action.PUSH, Action.DELETE} and principal.kind is not Kind.OPERATOR:
+            complaint = mode.current(self._registry).complaint
+            if complaint is not None:
+                return complaint
+        if action is Action.DELETE and not self._registry.policy.delete_enabled:
             return "deleting is switched off in this registry (delete.enabled)"
         return None
 

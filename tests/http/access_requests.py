@@ -54,6 +54,7 @@ REQUESTS = {
     "admin-gc": "/admin/gc?dry-run",
     "admin-explain": f"/admin/gc/explain/{digest_of(MOUNTED)}",
     "admin-fsck": "/admin/fsck",
+    "admin-mode": "/admin/mode",
     "admin-scrub": "/admin/scrub?seconds=1",
     "admin-users": "/admin/users?name=eve",
     "admin-groups": "/admin/groups?name=devs&member=eve",
@@ -75,6 +76,7 @@ BODIES = {
 FORMS = {
     "POST admin-users": b"name=eve&password=a+good+password",
     "PUT admin-users": b"name=eve&password=a+good+password",
+    "PUT admin-mode": b"reason=moving",
     "POST admin-groups": b"name=devs&member=eve",
     "POST admin-robots": b"name=ci&scope=team/**:pull",
     "PUT admin-robots": b"name=ci",

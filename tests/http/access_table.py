@@ -83,6 +83,10 @@ POST admin-gc
 GET admin-explain
 HEAD admin-explain
 POST admin-fsck
+GET admin-mode
+HEAD admin-mode
+PUT admin-mode
+DELETE admin-mode
 POST admin-scrub
 GET admin-users
 HEAD admin-users

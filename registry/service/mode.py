@@ -1,0 +1,57 @@
+"""The switch with which an operator makes a running registry read-only, and what it says to clients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from registry.oci.errors import ParameterInvalid
+from registry.store import audit, mode
+
+if TYPE_CHECKING:
+    from registry.service.registry import Registry
+    from registry.store.audit import Author
+    from registry.store.transactions import WriteTx
+
+_REASON_LENGTH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """``reason`` is the operator's, None where the switch is not set; the settings count beside it."""
+
+    reason: str | None
+    by_settings: bool
+
+    @property
+    def complaint(self) -> str | None:
+        """Why nobody but the operator may change anything; None where others may."""
+        if self.by_settings:
+            return "this registry is read-only (access.read_only)"
+        return None if self.reason is None else f"this registry is read-only: {self.reason}"
+
+
+def current(registry: Registry) -> Mode:
+    return Mode(registry.database.read_now(mode.reason), registry.policy.read_only)
+
+
+async def switch(registry: Registry, author: Author, reason: str | None) -> Mode:
+    """Make it read-only for a reason, or read-write (None), from the next request on. Raises ParameterInvalid.
+
+    Requests that have begun come to their end, and garbage collection goes on.
+    """
+    if reason is not None and not (reason.strip() and reason.isprintable() and len(reason) <= _REASON_LENGTH):
+        raise ParameterInvalid(f"reason: expected one line of text, at most {_REASON_LENGTH} characters")
+    await registry.database.write(_switch, author, reason)
+    return current(registry)
+
+
+def _switch(tx: WriteTx, author: Author, reason: str | None) -> None:
+    before = mode.reason(tx)
+    if before != reason:
+        mode.set_reason(tx, reason)
+        audit.record(tx, author, "mode changed", before=_describe(before), after=_describe(reason))
+
+
+def _describe(reason: str | None) -> str:
+    return "read-write" if reason is None else f"read-only: {reason}"
