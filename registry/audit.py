@@ -6,15 +6,13 @@ import os
 import sys
 import time
 from contextlib import contextmanager, nullcontext, suppress
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from registry import quantities
 from registry.commands import EXIT_FAILED, config_option, connected, data_option, fail, load
-from registry.display import local, say_json, say_notes, visible, word
+from registry.display import local, moment, say_json, say_notes, visible, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,26 +22,13 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 1
 
 
-def _since(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int:
-    """Milliseconds since the epoch. Raises BadParameter."""
-    if text is None:
-        return 0
-    with suppress(ValueError, OverflowError):
-        return max(0, int(datetime.fromisoformat(text).timestamp() * 1000))
-    if quantities.is_quantity(text, quantities.Duration):
-        return max(0, int((time.time() - quantities.seconds(text)) * 1000))
-    raise click.BadParameter(
-        f"{text!r}: expected a duration as 1h or 7d, or a moment as 2026-11-01 or 2026-11-01T12:00"
-    )
-
-
 @click.command()
 @config_option
 @data_option
-@click.option("--since", "since_ms", metavar="WHEN", callback=_since, help="1h, 7d, 2026-11-01, 2026-11-01T12:00.")
+@click.option("--since", "since_ms", metavar="WHEN", callback=moment, help="1h, 7d, 2026-11-01, 2026-11-01T12:00.")
 @click.option("--follow", is_flag=True, help="Go on with what is written from now on, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document for each entry.")
-def audit(file: Path | None, data: str | None, since_ms: int, *, follow: bool, as_json: bool) -> None:
+def audit(file: Path | None, data: str | None, since_ms: int | None, *, follow: bool, as_json: bool) -> None:
     """Show who changed what, and which logins failed: one line for each entry, the oldest first.
 
     Time, principal, address, action, repository, what was changed, and from what to what.
@@ -54,11 +39,11 @@ def audit(file: Path | None, data: str | None, since_ms: int, *, follow: bool, a
         connected(file, data) as client,
         _until_nobody_reads(),
     ):
-        after_id = _show(client, since_ms, 0, as_json=as_json)
+        after_id = _show(client, since_ms or 0, 0, as_json=as_json)
         while is_served:
             time.sleep(_POLL_SECONDS)
             try:
-                after_id = _show(client, since_ms, after_id, as_json=as_json)
+                after_id = _show(client, since_ms or 0, after_id, as_json=as_json)
             except (ConnectionResetError, ConnectionRefusedError, FileNotFoundError):
                 fail("the daemon has stopped", EXIT_FAILED)
     if follow and not is_served:

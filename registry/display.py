@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from registry import quantities
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,6 +36,19 @@ def local(at_ms: int | None, nothing: str = "-") -> str:
     if at_ms is None:
         return nothing
     return datetime.fromtimestamp(at_ms / 1000).astimezone().isoformat(timespec="seconds")
+
+
+def moment(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
+    """Milliseconds since the epoch, of an option; None where it is not given. Raises BadParameter."""
+    if text is None:
+        return None
+    with suppress(ValueError, OverflowError):
+        return max(0, int(datetime.fromisoformat(text).timestamp() * 1000))
+    if quantities.is_quantity(text, quantities.Duration):
+        return max(0, int((time.time() - quantities.seconds(text)) * 1000))
+    raise click.BadParameter(
+        f"{text!r}: expected a duration as 1h or 7d, or a moment as 2026-11-01 or 2026-11-01T12:00"
+    )
 
 
 def say_json(document: Any) -> None:

@@ -15,6 +15,7 @@ from registry.http import (
     metrics,
     operations,
     probes,
+    repositories,
     rules,
     tokens,
     uploads,
@@ -108,6 +109,16 @@ ADMIN_ROUTES: Final = (
             "PUT": Method(operations.make_read_only, _OPERATE),
             "DELETE": Method(operations.make_read_write, _OPERATE),
         },
+    ),
+    Route(
+        "admin-repositories",
+        "/admin/repositories",
+        {"GET": Method(repositories.usage, _OPERATE), "DELETE": Method(repositories.delete, _OPERATE)},
+    ),
+    Route(
+        "admin-tags",
+        "/admin/tags",
+        {"GET": Method(repositories.history, _OPERATE), "POST": Method(repositories.restore, _OPERATE)},
     ),
     Route("admin-scrub", "/admin/scrub", {"POST": Method(operations.scrub, _OPERATE)}),
     Route(

@@ -136,16 +136,28 @@ class Uploads:
     async def cancel(self, name: RepositoryName, principal: Principal, upload_id: str) -> None:
         """End a session and whatever request writes to it. Raises BlobUploadUnknown."""
         self.find(name, principal, upload_id)
+        await self._stop_writing(upload_id)
+        with self.writing(upload_id):
+            self.find(name, principal, upload_id)
+            await self._remove(upload_id)
+
+    async def end(self, upload_id: str) -> None:
+        """End a session likewise, whoever began it; one that comes to its own end meanwhile is left alone."""
+        await self._stop_writing(upload_id)
+        with suppress(UploadBusy, BlobUploadUnknown), self.writing(upload_id):
+            await self._remove(upload_id)
+
+    async def _stop_writing(self, upload_id: str) -> None:
         writer = self._writers.get(upload_id)
         if writer is not None:
             writer.scope.cancel()
             await writer.released.wait()
-        with self.writing(upload_id):
-            self.find(name, principal, upload_id)
-            with trio.CancelScope(shield=True):
-                await self._registry.database.write(uploads.remove, upload_id)
-                await self._registry.hops(self._registry.files.remove_upload, upload_id)
-            self.forget(upload_id)
+
+    async def _remove(self, upload_id: str) -> None:
+        with trio.CancelScope(shield=True):
+            await self._registry.database.write(uploads.remove, upload_id)
+            await self._registry.hops(self._registry.files.remove_upload, upload_id)
+        self.forget(upload_id)
 
     def forget(self, upload_id: str) -> None:
         """The session is over: what memory holds of it goes."""

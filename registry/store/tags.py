@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from registry.store import audit, repositories
@@ -11,6 +12,43 @@ if TYPE_CHECKING:
     from registry.oci.names import RepositoryName, Tag
     from registry.store.audit import Author
     from registry.store.transactions import ReadTx, WriteTx
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """``before`` and ``after`` are digests, None for nothing."""
+
+    id: int
+    at_ms: int
+    tag: str
+    principal: str
+    before: str | None
+    after: str | None
+
+
+_CHANGE = "SELECT id, changed_ms, tag, principal, old_digest, new_digest FROM tag_history WHERE repository_id = ?"
+
+
+def list_history(tx: ReadTx, repository: int, tag: Tag | None, *, after_id: int, limit: int) -> list[Change]:
+    """The first changes whose id is larger, in the order in which they were made; of one tag, or of all."""
+    of_tag, values = ("", ()) if tag is None else (" AND tag = ?", (tag.value,))
+    rows = tx.execute(f"{_CHANGE}{of_tag} AND id > ? ORDER BY id LIMIT ?", repository, *values, after_id, limit)
+    return [Change(*row) for row in rows]
+
+
+def last_change(tx: ReadTx, repository: int, tag: Tag) -> Change | None:
+    row = tx.execute(f"{_CHANGE} AND tag = ? ORDER BY id DESC LIMIT 1", repository, tag.value).fetchone()
+    return None if row is None else Change(*row)
+
+
+def digest_at(tx: ReadTx, repository: int, tag: Tag, at_ms: int) -> str | None:
+    """What the tag named just before that moment, None for nothing; before all changes that are known, what it left."""
+    of_tag = f"{_CHANGE} AND tag = ? AND changed_ms"
+    row = tx.execute(f"{of_tag} < ? ORDER BY id DESC LIMIT 1", repository, tag.value, at_ms).fetchone()
+    if row is not None:
+        return Change(*row).after
+    row = tx.execute(f"{of_tag} >= ? ORDER BY id LIMIT 1", repository, tag.value, at_ms).fetchone()
+    return None if row is None else Change(*row).before
 
 
 def list_names(tx: ReadTx, name: RepositoryName, *, last: str, limit: int) -> list[str] | None:

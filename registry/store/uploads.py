@@ -56,6 +56,10 @@ def list_idle(tx: ReadTx, *, idle_seconds: float) -> list[str]:
     return [upload_id for (upload_id,) in rows]
 
 
+def list_of_repository(tx: ReadTx, name: RepositoryName) -> list[str]:
+    return [upload_id for (upload_id,) in tx.execute("SELECT id FROM upload WHERE repository = ?", name.value)]
+
+
 def list_begun(tx: ReadTx) -> list[str]:
     """Sessions of which bytes were acknowledged: there has to be a file."""
     return [upload_id for (upload_id,) in tx.execute('SELECT id FROM upload WHERE "offset" > 0')]

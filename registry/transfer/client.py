@@ -103,6 +103,15 @@ class Client:
         answer.read()
         return None
 
+    def list_tags(self, name: RepositoryName) -> Iterator[str]:
+        """Page by page, in the order of their bytes. Raises RequestFailed where there is no such repository."""
+        target: str | None = f"/v2/{name}/tags/list"
+        while target is not None:
+            answer = self._request("GET", target, allowed=(200,))
+            yield from json.loads(answer.read())["tags"]
+            link = answer.headers.get("Link")
+            target = None if link is None else link.partition("<")[2].partition(">")[0]
+
     def operate(self, method: str, path: str, **parameters: str | Sequence[str]) -> Any:
         """One of the operator's commands; the document that answers it. Raises RequestFailed, OSError."""
         return self._operate(method, f"{path}?{urlencode(parameters, doseq=True)}", b"")

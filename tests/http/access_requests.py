@@ -55,6 +55,8 @@ REQUESTS = {
     "admin-explain": f"/admin/gc/explain/{digest_of(MOUNTED)}",
     "admin-fsck": "/admin/fsck",
     "admin-mode": "/admin/mode",
+    "admin-repositories": "/admin/repositories?name=eve/app",
+    "admin-tags": "/admin/tags?repository=eve/app",
     "admin-scrub": "/admin/scrub?seconds=1",
     "admin-users": "/admin/users?name=eve",
     "admin-groups": "/admin/groups?name=devs&member=eve",
@@ -77,6 +79,7 @@ FORMS = {
     "POST admin-users": b"name=eve&password=a+good+password",
     "PUT admin-users": b"name=eve&password=a+good+password",
     "PUT admin-mode": b"reason=moving",
+    "POST admin-tags": f"repository=eve/app&tag=v1&to={digest_of(IMAGE)}".encode(),
     "POST admin-groups": b"name=devs&member=eve",
     "POST admin-robots": b"name=ci&scope=team/**:pull",
     "PUT admin-robots": b"name=ci",
@@ -128,6 +131,8 @@ async def prepare(registry: Registry, row: str, name: str, principal: Principal)
 
 async def _prepare_admin(client: Client, row: str) -> None:
     """What a change is about is there, except for what it adds."""
+    if "admin-repositories" in row or "admin-tags" in row:
+        await push_image(client, "eve/app", "v1", LAYER)
     for form in ("POST admin-users", "POST admin-groups", "POST admin-robots", "POST admin-rules"):
         target = REQUESTS[form.removeprefix("POST ")]
         await client("DELETE", target)

@@ -87,6 +87,12 @@ GET admin-mode
 HEAD admin-mode
 PUT admin-mode
 DELETE admin-mode
+GET admin-repositories
+HEAD admin-repositories
+DELETE admin-repositories
+GET admin-tags
+HEAD admin-tags
+POST admin-tags
 POST admin-scrub
 GET admin-users
 HEAD admin-users
