@@ -19,6 +19,7 @@ from registry.oci.digests import Digest
 from registry.oci.media_types import OCI_IMAGE
 from registry.oci.names import RepositoryName, Tag
 from registry.store import blobs, manifests, repositories, tags
+from registry.store.audit import Author
 from registry.store.database import Database
 from registry.store.hops import Hops
 from tests.tools.content import CONFIG_TYPE, LAYER_TYPE
@@ -47,7 +48,7 @@ def add_images(tx: WriteTx, numbers: range) -> None:
         ).encode()
         repository, digest = repositories.find_or_create(tx, name), Digest.of(body)
         stored = manifests.add(tx, repository, digest, manifest.parse(body, OCI_IMAGE))
-        tags.point(tx, repository, Tag.parse(f"v{number}"), stored, digest, "benchmark")
+        tags.point(tx, repository, Tag.parse(f"v{number}"), stored, digest, Author("benchmark"))
 
 
 async def fill(path: Path, count: int) -> None:

@@ -195,3 +195,15 @@ async def test_the_newest_condemnation_of_all_that_was_removed_is_remembered(dat
 async def test_a_step_is_taken_for_at_least_one_and_for_no_longer_than_allowed(database: Database) -> None:
     for limit_ms, done in ((0, [1]), (60_000, [1, 2, 3])):
         assert await database.write(garbage.each, lambda tx, item: item, [1, 2, 3], limit_ms=limit_ms) == done
+
+
+async def test_as_many_pages_are_given_back_as_were_asked_for(database: Database) -> None:
+    def fill(tx: WriteTx) -> None:
+        tx.execute("CREATE TABLE large (content BLOB)")
+        tx.execute("INSERT INTO large VALUES (zeroblob(4000000))")
+        tx.execute("DROP TABLE large")
+
+    await database.write(fill)
+    free, total = await database.read(garbage.free_pages)
+    await database.write(garbage.give_back_pages, 200)
+    assert await database.read(garbage.free_pages) == (free - 200, total - 200)
