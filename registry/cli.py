@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from registry import accounts, audit, logs, mode, repositories, rules, upkeep
+from registry import accounts, audit, databases, logs, mode, repositories, rules, upkeep
 from registry.commands import config_option, connected, data_option, failures_in_one_line, load
 
 if TYPE_CHECKING:
@@ -147,6 +147,6 @@ def _to_toml(value: Any) -> str:
 for command in (
     *(upkeep.gc, upkeep.fsck, upkeep.scrub, upkeep.recover),
     *(accounts.user, accounts.group, accounts.robot, rules.grant, audit.audit, mode.mode),
-    *(repositories.repo, repositories.stats, repositories.tag),
+    *(databases.db, repositories.repo, repositories.stats, repositories.tag),
 ):
     main.add_command(command)

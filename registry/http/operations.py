@@ -10,7 +10,7 @@ from registry.http.answers import Answer, json_answer
 from registry.http.parameters import form, number, required
 from registry.oci.digests import Digest
 from registry.oci.errors import ParameterInvalid
-from registry.service import explanation
+from registry.service import compaction, explanation
 from registry.service import mode as service_mode
 from registry.service.check import STAGES
 
@@ -71,6 +71,14 @@ async def make_read_only(registry: Registry, request: Request) -> Answer:
 
 async def make_read_write(registry: Registry, request: Request) -> Answer:
     return json_answer(200, asdict(await service_mode.switch(registry, request.principal.author, None)))
+
+
+async def database_size(registry: Registry, _request: Request) -> Answer:
+    return json_answer(200, asdict(await compaction.read_size(registry)))
+
+
+async def vacuum(registry: Registry, _request: Request) -> Answer:
+    return json_answer(200, asdict(await compaction.vacuum(registry)))
 
 
 async def losses(registry: Registry, _request: Request) -> Answer:

@@ -111,6 +111,11 @@ ADMIN_ROUTES: Final = (
         },
     ),
     Route(
+        "admin-database",
+        "/admin/database",
+        {"GET": Method(operations.database_size, _OPERATE), "POST": Method(operations.vacuum, _OPERATE)},
+    ),
+    Route(
         "admin-repositories",
         "/admin/repositories",
         {"GET": Method(repositories.usage, _OPERATE), "DELETE": Method(repositories.delete, _OPERATE)},

@@ -55,6 +55,7 @@ REQUESTS = {
     "admin-explain": f"/admin/gc/explain/{digest_of(MOUNTED)}",
     "admin-fsck": "/admin/fsck",
     "admin-mode": "/admin/mode",
+    "admin-database": "/admin/database",
     "admin-repositories": "/admin/repositories?name=eve/app",
     "admin-tags": "/admin/tags?repository=eve/app",
     "admin-scrub": "/admin/scrub?seconds=1",

@@ -87,6 +87,9 @@ GET admin-mode
 HEAD admin-mode
 PUT admin-mode
 DELETE admin-mode
+GET admin-database
+HEAD admin-database
+POST admin-database
 GET admin-repositories
 HEAD admin-repositories
 DELETE admin-repositories
