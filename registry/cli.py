@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
-from contextlib import contextmanager
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from registry import accounts, audit, databases, logs, mode, repositories, rules, upkeep
+from registry import accounts, audit, backups, databases, logs, mode, repositories, rules, upkeep
 from registry.commands import config_option, connected, data_option, failures_in_one_line, load
+from registry.display import progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from registry.transfer.client import Client
 
 _listen_option = click.option(
@@ -73,7 +70,7 @@ def _import(client: Client, path: Path, target: str | None) -> None:
         if layout.note:
             click.echo(f"{path}: {layout.note}")
         for image in layout.images:
-            Importer(client, layout, click.echo, _bar).push(image, targets_of(image, wanted))
+            Importer(client, layout, click.echo, progress_bar).push(image, targets_of(image, wanted))
 
 
 @main.command()
@@ -89,18 +86,8 @@ def export(file: Path | None, data: str | None, path: Path, reference: str) -> N
     with connected(file, data) as client:
         name, wanted = parse_reference(reference)
         with open_destination(path) as destination:
-            digest = Exporter(client, name, destination, click.echo, _bar).write(wanted)
+            digest = Exporter(client, name, destination, click.echo, progress_bar).write(wanted)
         click.echo(f"{path} holds {name}@{digest}")
-
-
-@contextmanager
-def _bar(label: str, size: int) -> Iterator[Callable[[int], None]]:
-    """How far a blob has come, for somebody at a terminal; standard output has its line once it is through."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    with click.progressbar(length=size, label=label, file=sys.stderr) as bar:
-        yield bar.update
 
 
 @main.command()
@@ -145,7 +132,7 @@ def _to_toml(value: Any) -> str:
 
 
 for command in (
-    *(upkeep.gc, upkeep.fsck, upkeep.scrub, upkeep.recover),
+    *(upkeep.gc, upkeep.fsck, upkeep.scrub, upkeep.recover, backups.backup, backups.restore),
     *(accounts.user, accounts.group, accounts.robot, rules.grant, audit.audit, mode.mode),
     *(databases.db, repositories.repo, repositories.stats, repositories.tag),
 ):

@@ -60,12 +60,14 @@ def failures_in_one_line(failed: int = EXIT_FAILED) -> Iterator[None]:
     """What an operator can do something about is said in one line; anything else is a fault, with its traceback."""
     from registry.oci.errors import RegistryError  # noqa: PLC0415
     from registry.service.htpasswd import HtpasswdInvalid  # noqa: PLC0415
+    from registry.store.backups import BackupUnusable  # noqa: PLC0415
+    from registry.store.copies import FolderBusy  # noqa: PLC0415
     from registry.store.failures import DatabaseDamaged  # noqa: PLC0415
     from registry.store.folder import FolderUnusable  # noqa: PLC0415
     from registry.store.schema import DatabaseTooNew  # noqa: PLC0415
     from registry.transfer.errors import TransferFailed  # noqa: PLC0415
 
-    refused = (FolderUnusable, DatabaseTooNew, DatabaseDamaged, HtpasswdInvalid)
+    refused = (FolderUnusable, DatabaseTooNew, DatabaseDamaged, HtpasswdInvalid, BackupUnusable, FolderBusy)
     known = (*refused, RegistryError, TransferFailed, OSError, sqlite3.Error)
     failure: BaseException | None = None
     try:

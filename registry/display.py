@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import click
 from registry import quantities
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
@@ -67,3 +68,13 @@ def say_table(rows: Sequence[Iterable[str]]) -> None:
 def say_notes(notes: Iterable[str]) -> None:
     for note in notes:
         click.echo(f"note: {visible(note)}", err=True)
+
+
+@contextmanager
+def progress_bar(label: str, size: int) -> Iterator[Callable[[int], None]]:
+    """How far something has come, for somebody at a terminal; its value is told how much has come each time."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with click.progressbar(length=size, label=label, file=sys.stderr) as bar:
+        yield bar.update

@@ -34,7 +34,7 @@ def test_the_settings_are_those_of_the_program_with_their_defaults() -> None:
 
 
 def test_the_files_it_names_are_there() -> None:
-    for path in re.findall(r"(?<!/)(?:systemd|\.ci)/[\w.]+", README):
+    for path in re.findall(r"(?<!/)(?:systemd|\.ci)/[\w.-]+", README):
         assert (ROOT / path).exists(), path
 
 
@@ -105,6 +105,13 @@ def test_a_snapshot_is_copied_back_as_it_says(tmp_path: Path) -> None:
     assert run(copy, tmp_path).returncode == 0
     assert run("cargohold fsck", tmp_path).returncode == 0
     assert "belong together" in run("cargohold recover", tmp_path).stdout
+
+
+def test_the_commands_for_backups_run(tmp_path: Path) -> None:
+    _, commands = blocks("Back up and restore", "sh")
+    for command in commands.splitlines():
+        done = run(command, tmp_path)
+        assert done.returncode == 0, (command, done.stderr)
 
 
 def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -81,6 +81,11 @@ async def vacuum(registry: Registry, _request: Request) -> Answer:
     return json_answer(200, asdict(await compaction.vacuum(registry)))
 
 
+async def take_snapshot(registry: Registry, _request: Request) -> Answer:
+    """Let ``backup/registry.db`` be as of now; ``failure`` says why it is not."""
+    return json_answer(200, {"failure": None if await registry.backup.take_now() else registry.backup.failure})
+
+
 async def losses(registry: Registry, _request: Request) -> Answer:
     return json_answer(200, asdict(await registry.restoration.losses()))
 

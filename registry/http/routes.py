@@ -166,6 +166,7 @@ ADMIN_ROUTES: Final = (
     ),
     Route("admin-rules-check", "/admin/rules/check", {"GET": Method(rules.check, _OPERATE)}),
     Route("admin-audit", "/admin/audit", {"GET": Method(audit.read, _OPERATE)}),
+    Route("admin-backup", "/admin/backup", {"POST": Method(operations.take_snapshot, _OPERATE)}),
     Route(
         "admin-restoration",
         "/admin/restoration",

@@ -48,6 +48,12 @@ class Backup:
         """The last snapshot; where the database is too large for it, the one before stays, and that is logged."""
         await self.take_if_changed(limit_seconds=_STOP_SECONDS)
 
+    async def take_now(self) -> bool:
+        """For the operator: likewise, also where somebody has taken the file away."""
+        if not await self._registry.hops(self.target.exists):
+            self._changes_kept = None
+        return await self.take_if_changed()
+
     async def take_if_changed(self, *, limit_seconds: float = math.inf) -> bool:
         """Take a snapshot if anything was written since the one before; whether there is one of now.
 

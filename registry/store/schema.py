@@ -18,17 +18,23 @@ class DatabaseTooNew(Exception):
 
 def migrate(connection: sqlite3.Connection) -> list[str]:
     """Apply the migrations that are missing; their names. Raises DatabaseTooNew, with the database untouched."""
+    require_known(connection)
     database = sqlite_utils.Database(connection)
+    migrations, _ = _load()
+    pending = [migration.name for migration in migrations.pending(database)]
+    migrations.apply(database)
+    return pending
+
+
+def require_known(connection: sqlite3.Connection) -> None:
+    """Raises DatabaseTooNew."""
     migrations, known = _load()
-    unknown = sorted({applied.name for applied in migrations.applied(database)} - known)
+    unknown = sorted({applied.name for applied in migrations.applied(sqlite_utils.Database(connection))} - known)
     if unknown:
         raise DatabaseTooNew(
             f"the database was written by a later release of cargohold (its schema has {', '.join(unknown)}); "
             "install that release, or restore a backup made by this one"
         )
-    pending = [migration.name for migration in migrations.pending(database)]
-    migrations.apply(database)
-    return pending
 
 
 def is_outdated(connection: sqlite3.Connection) -> bool:

@@ -43,7 +43,7 @@ def take(database: Path, target: Path, *, limit_seconds: float = math.inf) -> No
     try:
         with _opened(database, deadline) as connection:
             connection.execute("VACUUM INTO ?", (str(new),))
-        _check(new, deadline)
+        check(new, deadline)
     except sqlite3.Error:
         new.unlink(missing_ok=True)
         raise
@@ -65,7 +65,8 @@ def _opened(path: Path, deadline: float) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def _check(path: Path, deadline: float) -> None:
+def check(path: Path, deadline: float = math.inf) -> None:
+    """SQLite's own checks of the whole file. Raises SnapshotDamaged, sqlite3.Error."""
     with _opened(path, deadline) as connection:
         (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         if verdict != "ok":

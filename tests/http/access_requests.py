@@ -59,6 +59,7 @@ REQUESTS = {
     "admin-repositories": "/admin/repositories?name=eve/app",
     "admin-tags": "/admin/tags?repository=eve/app",
     "admin-scrub": "/admin/scrub?seconds=1",
+    "admin-backup": "/admin/backup",
     "admin-users": "/admin/users?name=eve",
     "admin-groups": "/admin/groups?name=devs&member=eve",
     "admin-robots": "/admin/robots?name=ci",

@@ -82,6 +82,7 @@ HEAD admin-gc
 POST admin-gc
 GET admin-explain
 HEAD admin-explain
+POST admin-backup
 POST admin-fsck
 GET admin-mode
 HEAD admin-mode
