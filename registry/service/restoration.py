@@ -14,6 +14,7 @@ import trio
 from registry.service.damage import BlobDamaged
 from registry.service.principals import OPERATOR
 from registry.store import audit, damage, mark, snapshot, tokens
+from registry.store.audit import Author
 from registry.store.mark import Mark
 from registry.store.space import StorageFull, is_full
 
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
 
     from registry.oci.digests import Digest
     from registry.service.registry import Registry
-    from registry.store.audit import Author
     from registry.store.damage import BrokenTag
     from registry.store.transactions import WriteTx
 
 _CLOCK_SECONDS = 60
+
+_AUTHOR = Author("daemon")
+"""Who put the database back, it does not know."""
 
 log = structlog.get_logger()
 
@@ -209,6 +212,7 @@ def _begin(tx: WriteTx, start_id: str, *, restored: bool) -> None:
     mark.begin(tx, start_id, restored=restored)
     if restored:
         tokens.remove_all(tx)
+        audit.record(tx, _AUTHOR, "restoration recognised")
 
 
 def _end(tx: WriteTx, author: Author) -> None:

@@ -24,6 +24,8 @@ KINDS = (
     "bit_rot",
     "growth",
     "restore",
+    "drills",
+    "snapshots",
     "crowd",
 )
 """Modules of this package; each has ``run(folder, *, full) -> Report``."""

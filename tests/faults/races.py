@@ -5,24 +5,22 @@
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import random
 import sys
 import time
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-import structlog
 import trio
 
 from tests.faults import schedule
+from tests.faults.quiet import quietly
 from tests.faults.races_check import Check
 from tests.faults.races_client import Client
 from tests.faults.races_content import CONTENTS, IMAGES, INDEXES, NAMES, TAGS
@@ -31,7 +29,7 @@ from tests.faults.races_world import JUMPS_MS, LEASE_MS, NoAnswer, Span, World, 
 from tests.faults.report import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from registry.service.registry import Registry
 
@@ -158,7 +156,7 @@ class Race:
 def play(seeds: Iterable[int], *, until_lost: bool = False) -> Outcome:
     """One schedule after the other; the first whose invariants don't hold is the last one with ``until_lost``."""
     total = Outcome()
-    with _quietly(), TemporaryDirectory() as spare, schedule.in_memory(Path(spare)) as folder:
+    with quietly(), TemporaryDirectory() as spare, schedule.in_memory(Path(spare)) as folder:
         template = folder / "template"
         schedule.run(0, lambda: make_template(template))
         for seed in seeds:
@@ -201,16 +199,6 @@ def _report(total: Outcome) -> Report:
         **{f"rightly missed, {excuse}": f"{times:,}" for excuse, times in sorted(total.excuses.items())},
     }
     return Report("races", total.figures["schedules"], total.figures["acknowledged"], total.lost, figures)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    before = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ async def test_a_collection_by_hand_is_written_down_and_one_by_itself_is_not(reg
     ]
 
 
-async def test_the_end_of_a_restoration_is_written_down_once(life: Life) -> None:
+async def test_a_restoration_and_its_end_are_written_down_once(life: Life) -> None:
     async with life.opened():
         pass
     (life.data / "blobs/mark").unlink()
@@ -78,4 +78,7 @@ async def test_the_end_of_a_restoration_is_written_down_once(life: Life) -> None
         await opened.registry.restoration.recover(AUTHOR)
         await opened.registry.restoration.recover(AUTHOR)
         found = (await audit.read(opened.registry, since_ms=0, after_id=0)).entries
-        assert [(each.action, each.principal) for each in found] == [("restoration ended", "operator")]
+        assert [(each.action, each.principal) for each in found] == [
+            ("restoration recognised", "daemon"),
+            ("restoration ended", "operator"),
+        ]
