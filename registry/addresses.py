@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def is_address(address: str) -> bool:
@@ -23,6 +27,18 @@ def is_local(address: str) -> bool:
         return address.startswith("unix:") or host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False  # a name, which may mean any address
+
+
+def find_exposure(mode: str, addresses: Iterable[str]) -> str | None:
+    """Why these must not be listened on in this ``access.mode``: nobody lets other machines in by mistake."""
+    exposed = [address for address in addresses if not is_local(address)]
+    if mode or not exposed:
+        return None
+    return (
+        f"listen = {exposed[0]!r} would let anybody who reaches this address pull, push and delete: access control is "
+        'off; set access.mode = "token" (CARGOHOLD_ACCESS__MODE=token), or "open" if that is what you want, or listen '
+        "on 127.0.0.1"
+    )
 
 
 def is_network(text: str) -> bool:

@@ -9,8 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from registry import accounts, audit, backups, databases, logs, mode, repositories, rules, upkeep
-from registry.commands import config_option, connected, data_option, failures_in_one_line, load
+from registry import (
+    accounts,
+    audit,
+    backups,
+    config,
+    databases,
+    logs,
+    mode,
+    repositories,
+    rules,
+    service_files,
+    upkeep,
+)
+from registry.commands import config_option, connected, data_option, failures_in_one_line, flags_of, load
 from registry.display import progress_bar
 
 if TYPE_CHECKING:
@@ -36,7 +48,8 @@ def main() -> None:
 @click.option("--read-only", is_flag=True, help="Answer pulls and discovery, and 405 to whatever changes something.")
 def serve(file: Path | None, data: str | None, listen: tuple[str, ...], *, read_only: bool) -> None:
     """Run the registry until SIGTERM or Ctrl-C."""
-    settings, _ = load(file, data, listen, **({"access.read_only": True} if read_only else {}))
+    flags = {"access.read_only": True} if read_only else {}
+    settings, _ = load(file, data, listen, **flags)
     logs.set_up(settings.log)
 
     import trio  # noqa: PLC0415 (the other commands answer without loading the server)
@@ -44,7 +57,7 @@ def serve(file: Path | None, data: str | None, listen: tuple[str, ...], *, read_
     from registry import daemon  # noqa: PLC0415
 
     with failures_in_one_line():
-        trio.run(daemon.run, settings)
+        trio.run(daemon.run, settings, lambda: config.load(file, flags=flags_of(data, listen, **flags))[0])
 
 
 @main.command("import")
@@ -134,6 +147,6 @@ def _to_toml(value: Any) -> str:
 for command in (
     *(upkeep.gc, upkeep.fsck, upkeep.scrub, upkeep.recover, backups.backup, backups.restore),
     *(accounts.user, accounts.group, accounts.robot, rules.grant, audit.audit, mode.mode),
-    *(databases.db, repositories.repo, repositories.stats, repositories.tag),
+    *(databases.db, repositories.repo, repositories.stats, repositories.tag, service_files.install_service),
 ):
     main.add_command(command)

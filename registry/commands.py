@@ -45,14 +45,19 @@ def connected(file: Path | None, data: str | None, *, failed: int = EXIT_FAILED)
 
 
 def load(file: Path | None, data: str | None, listen: tuple[str, ...], **flags: Any) -> tuple[Settings, list[Setting]]:
+    try:
+        return config.load(file, flags=flags_of(data, listen, **flags))
+    except config.ConfigError as error:
+        fail(str(error), EXIT_CONFIG)
+
+
+def flags_of(data: str | None, listen: tuple[str, ...], **flags: Any) -> dict[str, Any]:
+    """What stands on the command line, by the keys of settings."""
     if data is not None:
         flags["data"] = data
     if listen:
         flags["listen"] = list(listen)
-    try:
-        return config.load(file, flags=flags)
-    except config.ConfigError as error:
-        fail(str(error), EXIT_CONFIG)
+    return flags
 
 
 @contextmanager
@@ -67,7 +72,10 @@ def failures_in_one_line(failed: int = EXIT_FAILED) -> Iterator[None]:
     from registry.store.schema import DatabaseTooNew  # noqa: PLC0415
     from registry.transfer.errors import TransferFailed  # noqa: PLC0415
 
-    refused = (FolderUnusable, DatabaseTooNew, DatabaseDamaged, HtpasswdInvalid, BackupUnusable, FolderBusy)
+    refused = (
+        *(FolderUnusable, DatabaseTooNew, DatabaseDamaged, HtpasswdInvalid, BackupUnusable, FolderBusy),
+        config.ConfigError,
+    )
     known = (*refused, RegistryError, TransferFailed, OSError, sqlite3.Error)
     failure: BaseException | None = None
     try:

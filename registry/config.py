@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 import msgspec
 
 from registry import issuer_settings, quantities
-from registry.addresses import is_address, is_local, is_network, is_web_address
+from registry.addresses import find_exposure, is_address, is_network, is_web_address
 from registry.issuer_settings import IssuerSettings
 
 if TYPE_CHECKING:
@@ -246,13 +246,9 @@ def _check(effective: Mapping[str, Setting], forms: Mapping[str, Any]) -> None:
             raise ConfigError(f"{listen.source}: listen = {address!r}: expected HOST:PORT, [IPV6]:PORT or unix:PATH")
     if not listen.value:
         raise ConfigError(f"{listen.source}: listen: expected at least one address")
-    exposed = [address for address in listen.value if not is_local(address)]
-    if exposed and not effective["access.mode"].value:
-        raise ConfigError(
-            f"{listen.source}: listen = {exposed[0]!r} would let anybody who reaches this address pull, push and "
-            'delete: access control is off; set access.mode = "token" (CARGOHOLD_ACCESS__MODE=token), or "open" if '
-            "that is what you want, or listen on 127.0.0.1"
-        )
+    exposure = find_exposure(effective["access.mode"].value, listen.value)
+    if exposure is not None:
+        raise ConfigError(f"{listen.source}: {exposure}")
 
 
 def _check_number(setting: Setting, *, may_be_zero: bool) -> None:

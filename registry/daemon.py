@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import resource
 import signal
@@ -18,15 +19,14 @@ from registry import systemd
 from registry.addresses import is_local
 from registry.admin import admin_site
 from registry.front import Front
-from registry.http.app import make_app
-from registry.http.connection import Limits
-from registry.http.listeners import describe, listen
+from registry.http.listeners import adopt, describe, listen
 from registry.http.server import Server
 from registry.policies import policy_of
+from registry.reload import Reload, limits_of, require_access
 from registry.service.registry import open_registry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from registry.config import Settings
     from registry.service.registry import Registry
@@ -36,33 +36,47 @@ _LAST_RESORT_SECONDS = 4
 
 _EXIT_HUNG = 70
 
+_WATCHDOG_MEALS = 3
+"""How often the watchdog is fed in the time after which it bites."""
+
 log = structlog.get_logger()
 
 
-async def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; SIGHUP loads the TLS certificate again.
+async def run(settings: Settings, read: Callable[[], Settings]) -> None:
+    """Serve until SIGTERM or SIGINT; SIGHUP takes the settings that ``read`` returns then, or raises ConfigError.
 
-    Raises OSError, FolderUnusable, DatabaseTooNew, sqlite3.Error where it can't start, and what ends a background task.
+    Raises ConfigError, OSError, FolderUnusable, DatabaseTooNew, sqlite3.Error where it can't start, and what ends a
+    background task.
     """
     os.umask(0o077)  # what is in the data folder is its owner's alone
+    faulthandler.enable()  # where it hangs, when the watchdog ends it
+    sockets = systemd.take_sockets()
     front = Front(settings.http, _raise_descriptor_limit())
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with AsyncExitStack() as stack:
             data = Path(settings.data)
             registry = await stack.enter_async_context(open_registry(data, policy_of(settings)))
-            listeners = [listener for address in settings.listen for listener in await listen(address)]
+            listeners = [adopt(taken) for taken in sockets] or await _listen(settings)
+            addresses = [describe(listener) for listener in listeners]
+            require_access(settings, addresses)
             admin = stack.enter_context(admin_site(registry, data))
             server = Server(limits_of(settings))
-            sites = front.sites(listeners, make_app(registry, external_url=settings.http.external_url))
+            sites = front.sites(listeners, registry)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_obey, signals, server, front)
+                reload = Reload(settings, read, addresses, registry, server, front)
+                nursery.start_soon(_obey, signals, server, nursery, reload)
                 nursery.start_soon(front.watch)
-                _announce(settings, listeners)
-                _warn(settings, registry)
+                nursery.start_soon(_feed_watchdog, registry)
+                _announce(settings, addresses)
+                _warn(settings, addresses, registry)
                 systemd.notify("READY=1")
                 await server.run([*sites, admin])
                 nursery.cancel_scope.cancel()
     log.info("stopped")
+
+
+async def _listen(settings: Settings) -> list[trio.SocketListener]:
+    return [listener for address in settings.listen for listener in await listen(address)]
 
 
 def _raise_descriptor_limit() -> int:
@@ -72,24 +86,27 @@ def _raise_descriptor_limit() -> int:
     return hard
 
 
-def limits_of(settings: Settings) -> Limits:
-    return Limits(
-        head_seconds=settings.http.head_seconds,
-        stall_seconds=settings.http.stall_seconds,
-        drain_seconds=settings.http.drain_seconds,
-    )
-
-
-async def _obey(signals: AsyncIterator[int], server: Server, front: Front) -> None:
+async def _obey(signals: AsyncIterator[int], server: Server, nursery: trio.Nursery, reload: Reload) -> None:
     async for number in signals:
         if number == signal.SIGHUP and not sys.stdout.isatty():  # on a terminal, it says that the terminal has gone
-            log.info("reloading")
-            front.reload()
+            nursery.start_soon(reload)
             continue
         log.info("stopping", signal=signal.Signals(number).name)
         systemd.notify("STOPPING=1")
         _end_anyway_after(server.limits.drain_seconds + _LAST_RESORT_SECONDS)
         server.stop()
+
+
+async def _feed_watchdog(registry: Registry) -> None:
+    """As long as the event loop runs and the database answers."""
+    seconds = systemd.watchdog_seconds()
+    while seconds is not None:
+        failure = registry.health.database_failure()
+        if failure is None:
+            systemd.notify("WATCHDOG=1")
+        else:
+            log.error("the watchdog is not fed", reason=failure)
+        await trio.sleep(seconds / _WATCHDOG_MEALS)
 
 
 def _end_anyway_after(seconds: float) -> None:
@@ -107,18 +124,17 @@ def _end_anyway_after(seconds: float) -> None:
     timer.start()
 
 
-def _warn(settings: Settings, registry: Registry) -> None:
+def _warn(settings: Settings, addresses: Sequence[str], registry: Registry) -> None:
     """Of what is allowed, and seldom meant."""
     if registry.access.is_shut():
         log.warning("there are no rules yet, so nobody may do anything: see cargohold grant add")
-    exposed = [address for address in settings.listen if not is_local(address)]
+    exposed = [address for address in addresses if not is_local(address)]
     is_clear = not settings.http.tls_certificate and not settings.http.trusted_proxies
     if exposed and is_clear and settings.access.mode != "open":
         log.warning("passwords and tokens cross the network without TLS: see http.tls_certificate", listen=exposed)
 
 
-def _announce(settings: Settings, listeners: Sequence[trio.SocketListener]) -> None:
-    addresses = [describe(listener) for listener in listeners]
+def _announce(settings: Settings, addresses: Sequence[str]) -> None:
     log.info("listening", addresses=addresses, data=str(Path(settings.data).resolve()))
     if sys.stdout.isatty():
         greeting = [

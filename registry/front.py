@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
+import trio
 
-from registry.http.certificates import CertificateFiles, Certificates
+from registry.http.app import make_app
+from registry.http.certificates import CertificateFiles, Certificates, LoadedCertificate, load_certificate
 from registry.http.limits import Places, RequestLimit
 from registry.http.proxies import OriginFinder, TrustedProxies
 from registry.http.server import Site
@@ -16,10 +18,10 @@ from registry.http.server import Site
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import trio
-    from hypercorn.typing import ASGIFramework
+    from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
     from registry.config import HttpSettings
+    from registry.service.registry import Registry
 
 _DESCRIPTORS_EACH = 2
 """Of a connection: its socket, and the file that it reads or writes."""
@@ -30,39 +32,65 @@ log = structlog.get_logger()
 class Front:
     def __init__(self, settings: HttpSettings, descriptors: int) -> None:
         """Of the ``descriptors`` that the process may have (-1: any number). Raises CertificateUnusable."""
-        self._settings = settings
+        self._descriptors = descriptors
         self._certificates = Certificates(_files_of(settings)) if settings.tls_certificate else None
-        self._proxies = TrustedProxies(settings.trusted_proxies)
-        limit = settings.connection_limit
-        if 0 <= descriptors < limit * _DESCRIPTORS_EACH:
-            limit = max(descriptors // _DESCRIPTORS_EACH, 1)
-            log.warning("fewer connections than http.connection_limit, for want of descriptors", limit=limit)
-        self._places = Places(limit, settings.client_connection_limit, self._proxies)
+        self._places = Places()
+        self._limit_places(settings)
+        self._settings = settings
+        self._registry: Registry
+        self._app: ASGIFramework
 
-    def sites(self, listeners: Sequence[trio.SocketListener], app: ASGIFramework) -> list[Site]:
+    def sites(self, listeners: Sequence[trio.SocketListener], registry: Registry) -> list[Site]:
         """TLS is spoken on the network, not on this machine's unix sockets."""
-        settings = self._settings
-        if settings.client_requests_per_second:
-            app = RequestLimit(app, settings.client_requests_per_second, settings.client_burst)
-        app = OriginFinder(app, self._proxies)
+        self._registry = registry
+        self._app = self._make_app(self._settings)
         return [
             Site(
                 listener,
-                app,
+                self._answer,
                 None if listener.socket.family == socket.AF_UNIX else self._certificates,
                 self._places,
             )
             for listener in listeners
         ]
 
-    def reload(self) -> None:
-        """Load the certificate now, not when a change is seen."""
-        if self._certificates is not None:
-            self._certificates.reload()
+    async def prepare(self, settings: HttpSettings) -> LoadedCertificate | None:
+        """What ``follow`` needs of the files that other settings name. Raises CertificateUnusable.
+
+        Whether TLS is spoken does not change while it runs.
+        """
+        if self._certificates is None:
+            return None
+        return await trio.to_thread.run_sync(load_certificate, _files_of(settings), abandon_on_cancel=True)
+
+    def follow(self, settings: HttpSettings, loaded: LoadedCertificate | None) -> None:
+        """Take other settings: for requests and connections that come from now on."""
+        if self._certificates is not None and loaded is not None:
+            self._certificates.use(loaded)
+        if settings != self._settings:  # the requests that each client has made are counted from nothing
+            self._limit_places(settings)
+            self._app = self._make_app(settings)
+            self._settings = settings
 
     async def watch(self) -> None:
         if self._certificates is not None:
             await self._certificates.watch()
+
+    async def _answer(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await self._app(scope, receive, send)
+
+    def _make_app(self, settings: HttpSettings) -> ASGIFramework:
+        app = make_app(self._registry, external_url=settings.external_url)
+        if settings.client_requests_per_second:
+            app = RequestLimit(app, settings.client_requests_per_second, settings.client_burst)
+        return OriginFinder(app, TrustedProxies(settings.trusted_proxies))
+
+    def _limit_places(self, settings: HttpSettings) -> None:
+        limit = settings.connection_limit
+        if 0 <= self._descriptors < limit * _DESCRIPTORS_EACH:
+            limit = max(self._descriptors // _DESCRIPTORS_EACH, 1)
+            log.warning("fewer connections than http.connection_limit, for want of descriptors", limit=limit)
+        self._places.limit(limit, settings.client_connection_limit, TrustedProxies(settings.trusted_proxies))
 
 
 def _files_of(settings: HttpSettings) -> CertificateFiles:

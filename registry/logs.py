@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 
 _LEVELS = logging.getLevelNamesMapping()
 
+_processors: list[Processor] = []
+"""Of all loggers, which keep this list from their first use on: what is put into it counts for them too."""
+
 
 def set_up(settings: LogSettings) -> None:
-    """Write to standard error; ``auto`` means for people on a terminal, JSON elsewhere."""
+    """Write to standard error; ``auto`` means for people on a terminal, JSON elsewhere. Can be done again."""
     human = settings.format == "human" or (settings.format == "auto" and sys.stderr.isatty())
     processors: list[Processor] = [
         structlog.processors.add_log_level,
+        _from_level(_LEVELS[settings.level.upper()]),
         structlog.processors.TimeStamper(fmt="iso", utc=not human),
     ]
     if human:
@@ -31,12 +35,22 @@ def set_up(settings: LogSettings) -> None:
     else:
         tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # they may hold credentials
         processors += [structlog.processors.ExceptionRenderer(tracebacks), structlog.processors.JSONRenderer()]
+    _processors[:] = processors
     structlog.configure(
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.level.upper()]),
+        processors=_processors,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _from_level(lowest: int) -> Processor:
+    def drop(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        if _LEVELS[event["level"].upper()] < lowest:
+            raise structlog.DropEvent
+        return event
+
+    return drop
 
 
 def _printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

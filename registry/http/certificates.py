@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 import structlog
 import trio
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LOOK_SECONDS = 2
+
+_Stamp: TypeAlias = list[tuple[int, ...] | None]
 
 log = structlog.get_logger()
 
@@ -30,40 +32,58 @@ class CertificateFiles:
     client_ca: Path | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LoadedCertificate:
+    """``stamp`` is what the files were when they were read."""
+
+    files: CertificateFiles
+    stamp: _Stamp
+    context: ssl.SSLContext
+
+
+def load_certificate(files: CertificateFiles) -> LoadedCertificate:
+    """Raises CertificateUnusable."""
+    return LoadedCertificate(files, _stamp(files), make_context(files))
+
+
 class Certificates:
     """``context`` is for the next connection; those that are open keep theirs."""
 
     def __init__(self, files: CertificateFiles) -> None:
         """Raises CertificateUnusable."""
-        self._files = files
-        self._seen = self._tried = _stamp(files)
-        self._asked = trio.Event()
-        self.context = make_context(files)
+        self._take(load_certificate(files))
 
-    def reload(self) -> None:
-        """Let ``watch`` load the files now."""
-        self._asked.set()
+    def use(self, loaded: LoadedCertificate) -> None:
+        """Take these from now on, and look after their files."""
+        self._take(loaded)
+        log.info("TLS certificate loaded", certificate=str(loaded.files.certificate))
+
+    def _take(self, loaded: LoadedCertificate) -> None:
+        self._files = loaded.files
+        self._seen = self._tried = loaded.stamp
+        self.context = loaded.context
 
     async def watch(self) -> NoReturn:
         """Load the files when they have changed and are at rest; what can't be used is logged, the old one stays."""
         while True:
-            with trio.move_on_after(_LOOK_SECONDS):
-                await self._asked.wait()
-            is_asked, self._asked = self._asked.is_set(), trio.Event()
-            await trio.to_thread.run_sync(self._look, is_asked, abandon_on_cancel=True)
+            await trio.sleep(_LOOK_SECONDS)
+            files = self._files
+            stamp = await trio.to_thread.run_sync(_stamp, files, abandon_on_cancel=True)
+            if files is not self._files:
+                continue  # others were taken meanwhile
+            is_at_rest, self._seen = stamp == self._seen, stamp
+            if is_at_rest and stamp != self._tried:
+                self._tried = stamp
+                await self._load(files)
 
-    def _look(self, is_asked: bool) -> None:  # noqa: FBT001 (to_thread passes by position)
-        stamp = _stamp(self._files)
-        is_at_rest, self._seen = stamp == self._seen, stamp
-        if not is_asked and (stamp == self._tried or not is_at_rest):
-            return
-        self._tried = stamp
+    async def _load(self, files: CertificateFiles) -> None:
         try:
-            self.context = make_context(self._files)
+            loaded = await trio.to_thread.run_sync(load_certificate, files, abandon_on_cancel=True)
         except OSError as error:  # CertificateUnusable is one, and so is a file that vanishes just then
             log.error("the TLS certificate can't be used; the one before stays", reason=str(error))  # noqa: TRY400
-        else:
-            log.info("TLS certificate loaded", certificate=str(self._files.certificate))
+            return
+        if files is self._files:
+            self.use(loaded)
 
 
 def make_context(files: CertificateFiles) -> ssl.SSLContext:
@@ -112,7 +132,7 @@ def _require_readable(path: Path) -> None:
         raise CertificateUnusable(f"{path}: can't be read: {error.strerror}") from None
 
 
-def _stamp(files: CertificateFiles) -> list[tuple[int, ...] | None]:
+def _stamp(files: CertificateFiles) -> _Stamp:
     """What changes when a file does."""
     return [_stamp_of(path) for path in (files.certificate, files.key, files.client_ca) if path is not None]
 

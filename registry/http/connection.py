@@ -11,6 +11,7 @@ import struct
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -42,6 +43,11 @@ _LINGER_PAUSE_SECONDS = 0.05
 
 Closing at once would reset the connection and take the answer with it (RFC 9112, section 9.6). Go's client writes a
 mebibyte before it looks.
+"""
+
+_FIRST_REQUEST_SECONDS = 1
+"""A client that has just connected when the daemon stops may still ask once: it would not try again, as it does where a
+connection of its own that was idle for a while has ended (RFC 9112, section 9.3.1).
 """
 
 log = structlog.get_logger()
@@ -84,6 +90,7 @@ class Connection:
         self._head_since: float | None = None
         self._gone = False
         self._idle = True
+        self._is_new = True
         self._stopping = False
         self._is_listened_to = True
         self._protocol: GuardedProtocol
@@ -108,6 +115,14 @@ class Connection:
             self._reading.cancel()
         else:
             self._protocol.stopping = True
+
+    def finish(self) -> None:
+        """Likewise, but answer the first request of one who came at this moment."""
+        if not (self._is_new and self._idle):
+            self.stop()
+            return
+        self._stopping = True
+        self._reading.deadline = trio.current_time() + _FIRST_REQUEST_SECONDS
 
     async def _serve(self) -> None:
         async with TaskGroup() as tasks:
@@ -170,7 +185,7 @@ class Connection:
         self._head_since = None
         if self._protocol.expects_head or self._protocol.expects_body:
             return now + self._limits.stall_seconds
-        return float("inf")
+        return inf
 
     async def _on_protocol_event(self, event: Event) -> None:
         if isinstance(event, RawData):
@@ -179,6 +194,10 @@ class Connection:
             self._reading.cancel()
         elif isinstance(event, Updated):
             self._idle = event.idle
+            if not event.idle:
+                self._is_new = False
+                self._protocol.stopping = self._stopping
+                self._reading.deadline = inf
             self._places.turn(self, idle=event.idle)
             self._waiting.deadline = self._deadline()
             if self._idle and self._stopping:

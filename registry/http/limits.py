@@ -47,15 +47,19 @@ class Places:
 
     def __init__(self, limit: int = sys.maxsize, client_limit: int = 0, proxies: TrustedProxies = _NO_PROXIES) -> None:
         """A client limit of 0 is none."""
-        self._limit = limit
-        self._client_limit = client_limit
-        self._proxies = proxies
+        self.limit(limit, client_limit, proxies)
         self._everybody = _Share()
         self._clients: dict[str, _Share] = {}
         self._guests: dict[Guest, str | None] = {}
 
     def __len__(self) -> int:
         return self._everybody.count
+
+    def limit(self, limit: int, client_limit: int, proxies: TrustedProxies) -> None:
+        """For connections that come from now on; those that are open stay, and count for whom they did."""
+        self._limit = limit
+        self._client_limit = client_limit
+        self._proxies = proxies
 
     def client_of(self, peer: str | None) -> str | None:
         """Who has a limit of its own; None for a process on a unix socket, and for a proxy: many are behind it."""

@@ -40,13 +40,18 @@ def listen_unix(path: str, mode: int | None = None) -> trio.SocketListener:
     except BaseException:
         listener.close()
         raise
-    return trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+    return adopt(listener)
+
+
+def adopt(listening: socket.socket) -> trio.SocketListener:
+    """Accept from a socket that listens already. Closing it ends nothing where somebody else holds it open too."""
+    return trio.SocketListener(trio.socket.from_stdlib_socket(listening))
 
 
 def describe(listener: trio.SocketListener) -> str:
     """The address of a listener as it stands in a configuration."""
     name = listener.socket.getsockname()
-    if isinstance(name, str):
-        return f"unix:{name}"
+    if listener.socket.family == socket.AF_UNIX:
+        return f"unix:{name}" if isinstance(name, str) else f"unix:@{name[1:].decode('utf-8', 'replace')}"
     host, port = name[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

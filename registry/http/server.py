@@ -65,7 +65,7 @@ class Server:
                 await self._stop.wait()
                 accepting.cancel_scope.cancel()
             for connection in self._connections:
-                connection.stop()
+                connection.finish()
             serving.cancel_scope.deadline = trio.current_time() + self.limits.drain_seconds
 
     async def _accept(self, site: Site, serving: trio.Nursery) -> None:
@@ -93,7 +93,7 @@ class Server:
         self._connections.add(connection)
         try:
             if self._stop.is_set():
-                connection.stop()
+                connection.finish()
             await connection.run()
         finally:
             self._connections.discard(connection)

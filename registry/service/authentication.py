@@ -24,6 +24,7 @@ from registry.store import accounts, audit
 from registry.store.space import StorageFull
 
 if TYPE_CHECKING:
+    from registry.service.policy import AccessPolicy
     from registry.service.registry import Registry
     from registry.store.accounts import Account
 
@@ -71,6 +72,11 @@ class Authentication:
         """Once the database is open."""
         decoy_key = self._registry.database.read_now(accounts.decoy_key)
         self._passwords = Passwords(self._users, self._throttle, decoy_key)
+
+    def follow(self, policy: AccessPolicy) -> None:
+        """Raises HtpasswdInvalid, and then nothing has changed."""
+        self._users.follow(policy.htpasswd)
+        self._issuers.follow(policy.issuers)
 
     async def authenticate(self, credentials: Credentials, address: str) -> Principal:
         """Raises Unauthorized for credentials that are not good, whatever anonymous rights would allow; and

@@ -32,12 +32,15 @@ class Health:
 
     def degraded(self) -> list[str]:
         """What is wrong, in words for the operator; empty while pulls can be served."""
-        reasons = [] if self._stalled is None else [self._stalled]
+        return [reason for reason in (self._stalled, self.database_failure()) if reason is not None]
+
+    def database_failure(self) -> str | None:
+        """Why the database can't be read just now."""
         try:
             self._registry.database.read_now(count_commits)
         except sqlite3.Error as error:
-            reasons.append(f"database: {error}")
-        return reasons
+            return f"database: {error}"
+        return None
 
     def notices(self) -> list[str]:
         """What the operator has to know although pulls are served."""

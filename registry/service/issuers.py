@@ -71,7 +71,20 @@ def looks_like_jwt(text: str) -> bool:
 
 class Issuers:
     def __init__(self, policies: Iterable[IssuerPolicy], hops: Hops) -> None:
-        self._issuers = {policy.issuer: (policy, KeySet(policy.name, policy.keys, hops)) for policy in policies}
+        self._hops = hops
+        self._issuers: dict[str, tuple[IssuerPolicy, KeySet]] = {}
+        self.follow(policies)
+
+    def follow(self, policies: Iterable[IssuerPolicy]) -> None:
+        """Trust these, and no others. Keys that were read stay good where they come from the same place."""
+        known = {(policy.name, policy.keys): keys for policy, keys in self._issuers.values()}
+        self._issuers = {
+            policy.issuer: (
+                policy,
+                known.get((policy.name, policy.keys)) or KeySet(policy.name, policy.keys, self._hops),
+            )
+            for policy in policies
+        }
 
     def __bool__(self) -> bool:
         """Whether there are any."""

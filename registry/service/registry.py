@@ -64,6 +64,14 @@ class Registry:
         self.health = Health(self)
         self.status = Status(self)
 
+    def follow(self, policy: Policy) -> None:
+        """Take other decisions of the operator, all at once; an interval under way ends as it began.
+
+        Raises HtpasswdInvalid, and then nothing has changed. ``allow_network`` counted when the folder was opened.
+        """
+        self.authentication.follow(policy.access)
+        self.policy = policy
+
     def watches(self) -> tuple[Callable[[], Awaitable[None]], ...]:
         """The background tasks."""
         return (

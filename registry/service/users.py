@@ -9,6 +9,8 @@ from registry.service.principals import RESERVED, Kind
 from registry.store import accounts
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from registry.service.registry import Registry
 
 
@@ -16,9 +18,16 @@ class Users:
     """Where a name stands in both, that of the database counts. Raises HtpasswdInvalid."""
 
     def __init__(self, registry: Registry) -> None:
-        path = registry.policy.access.htpasswd
         self._registry = registry
-        self._htpasswd = None if path is None else Htpasswd(path)
+        self._path: Path | None = None
+        self._htpasswd: Htpasswd | None = None
+        self.follow(registry.policy.access.htpasswd)
+
+    def follow(self, path: Path | None) -> None:
+        """Know those of this file from now on; raises HtpasswdInvalid, and then nothing has changed."""
+        if path != self._path:
+            self._htpasswd = None if path is None else Htpasswd(path)
+            self._path = path
 
     def find(self, name: str) -> str | None:
         """The hash of the password that stands for the name now; None where it is no user's."""

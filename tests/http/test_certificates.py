@@ -6,8 +6,7 @@ import signal
 import ssl
 import subprocess
 import sys
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import trustme
@@ -35,15 +34,6 @@ def served(daemon: Daemon, pair: Pair) -> bytes | None:
         return client.tls.getpeercert(binary_form=True)
 
 
-def wait_for(daemon: Daemon, event: str, count: int = 1) -> list[dict[str, Any]]:
-    """The entries of that kind, once there are so many."""
-    deadline = time.monotonic() + 30
-    while len(found := [entry for entry in daemon.entries() if entry["event"].startswith(event)]) < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
-
-
 def test_sighup_brings_a_new_certificate_to_new_connections(tmp_path: Path, pair: Pair) -> None:
     with running(tmp_path / "data", pair.settings) as daemon, connect(daemon, pair) as running_one:
         running_one.send(CHECK)
@@ -51,7 +41,7 @@ def test_sighup_brings_a_new_certificate_to_new_connections(tmp_path: Path, pair
         renewed = pair.renew()
         assert served(daemon, pair) != renewed
         daemon.process.send_signal(signal.SIGHUP)
-        wait_for(daemon, "TLS certificate loaded")
+        daemon.wait_for("TLS certificate loaded")
         assert served(daemon, pair) == renewed
         running_one.send(CHECK)
         assert running_one.answer().status == 200
@@ -61,32 +51,32 @@ def test_sighup_brings_a_new_certificate_to_new_connections(tmp_path: Path, pair
 def test_a_change_is_seen_without_a_signal(tmp_path: Path, pair: Pair) -> None:
     with running(tmp_path / "data", pair.settings) as daemon:
         renewed = pair.renew()
-        wait_for(daemon, "TLS certificate loaded")
+        daemon.wait_for("TLS certificate loaded")
         assert served(daemon, pair) == renewed
 
 
 def test_a_broken_pair_is_refused_and_the_one_before_stays(tmp_path: Path, pair: Pair) -> None:
-    refused = "the TLS certificate can't be used; the one before stays"
+    refused = "the new settings can't be used; those before stay"
     with running(tmp_path / "data", pair.settings) as daemon:
         before = served(daemon, pair)
         pair.key.write_bytes(trustme.CA().issue_cert("127.0.0.1").private_key_pem.bytes())
         daemon.process.send_signal(signal.SIGHUP)
-        [entry] = wait_for(daemon, refused)
+        [entry] = daemon.wait_for(refused)
         assert entry["reason"] == f"{pair.key}: not the private key of {pair.certificate}"
         assert served(daemon, pair) == before
         pair.certificate.unlink()
         daemon.process.send_signal(signal.SIGHUP)
-        assert str(pair.certificate) in wait_for(daemon, refused, 2)[1]["reason"]
+        assert str(pair.certificate) in daemon.wait_for(refused, 2)[1]["reason"]
         assert served(daemon, pair) == before
         renewed = pair.renew()
         daemon.process.send_signal(signal.SIGHUP)
-        wait_for(daemon, "TLS certificate loaded")
+        daemon.wait_for("TLS certificate loaded")
         assert served(daemon, pair) == renewed
 
 
 def test_sighup_without_tls_changes_nothing(daemon: Daemon) -> None:
     daemon.process.send_signal(signal.SIGHUP)
-    wait_for(daemon, "reloading")
+    daemon.wait_for("reloading")
     assert daemon.request("GET", "/v2/")[0] == 200
 
 
@@ -116,7 +106,7 @@ def test_only_clients_with_a_certificate_of_the_authority_are_let_in(tmp_path: P
                 with pytest.raises(ssl.SSLError, match=r"certificate required|unknown ca"):
                     client.answer()
             client.close()
-        reasons = [entry["reason"] for entry in wait_for(daemon, "handshake failed", 2)]
+        reasons = [entry["reason"] for entry in daemon.wait_for("handshake failed", 2)]
         assert reasons[0].startswith("the client's certificate: ")
         assert reasons[1] == "peer did not return a certificate"
 

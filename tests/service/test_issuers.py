@@ -132,6 +132,20 @@ async def test_without_issuers_nothing_is_good() -> None:
         await issuers.verify(make(ES256, "ES256"))
 
 
+async def test_other_policies_keep_the_keys_that_come_from_the_same_place(tmp_path: Path) -> None:
+    file, token = tmp_path / "keys.json", make(ES256, "ES256")
+    file.write_bytes(key_set(ES256))
+    issuers = make_issuers(file)
+    assert (await issuers.verify(token)).groups == {"builders"}
+    file.unlink()
+    issuers.follow([policy(file, rules=(ClaimRule({"sub": "**"}, frozenset({"others"})),))])
+    assert (await issuers.verify(token)).groups == {"others"}
+    for policies, reason in (([policy(tmp_path / "none.json")], "no key"), ([], "unknown issuer")):
+        issuers.follow(policies)
+        with pytest.raises(TokenRefused, match=reason):
+            await issuers.verify(token)
+
+
 def test_what_looks_like_a_token_of_an_issuer() -> None:
     token = make(ES256, "ES256")
     assert looks_like_jwt(token)

@@ -9,12 +9,24 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+
+_HAND_OVER = """
+import fcntl, os, sys
+taken = [fcntl.fcntl(int(number), fcntl.F_DUPFD_CLOEXEC, 100) for number in sys.argv[1].split(",")]
+for place, number in enumerate(taken, 3):
+    os.dup2(number, place)
+names = ":".join("cargohold.socket" for _ in taken)
+passed = {"LISTEN_FDS": str(len(taken)), "LISTEN_FDNAMES": names, "LISTEN_PID": str(os.getpid())}
+os.execve(sys.argv[2], sys.argv[2:], {**os.environ, **passed})
+"""
 
 
 class Daemon:
@@ -27,6 +39,10 @@ class Daemon:
         self.log = data.parent / f"{data.name}.log"
         self._settings = dict(settings or {})
         self.prefix = [] if limit_descriptors is None else ["prlimit", f"--nofile={limit_descriptors}:4096"]
+        self.arguments: list[str] = []
+        """Of ``serve``, beside those for the folder and the port."""
+        self.sockets: list[socket.socket] = []
+        """Handed over as systemd does, instead of a port."""
         self.port = 0
         self.process: subprocess.Popen[bytes]
 
@@ -36,7 +52,11 @@ class Daemon:
 
     def start(self) -> None:
         """Start, on the same port as before if there was one; returns when it listens."""
-        command = [*self.prefix, sys.executable, "-m", "registry", "serve", "--data", str(self.data)]
+        serve = [sys.executable, "-m", "registry", "serve", "--data", str(self.data), *self.arguments]
+        command = [*self.prefix, *serve]
+        numbers = [each.fileno() for each in self.sockets]
+        if numbers:
+            command = [sys.executable, "-c", _HAND_OVER, ",".join(map(str, numbers)), *serve]
         if "CARGOHOLD_LISTEN" not in self._settings:
             command += ["--listen", self.host]
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready, self.log.open("ab") as log:
@@ -44,7 +64,8 @@ class Daemon:
             ready.settimeout(0.1)
             name = f"@{ready.getsockname()[1:].decode()}"
             environment = {"CARGOHOLD_LOG__FORMAT": "json", "NOTIFY_SOCKET": name, **self._settings}
-            self.process = subprocess.Popen(command, stderr=log, stdout=log, env={**os.environ, **environment})
+            environment = {**os.environ, **environment}
+            self.process = subprocess.Popen(command, stderr=log, stdout=log, env=environment, pass_fds=numbers)
             while not self._is_ready(ready):
                 assert self.process.poll() is None, self.log.read_text()
         address = self._listening_lines()[-1]["addresses"][0]
@@ -66,6 +87,14 @@ class Daemon:
             return []
         lines = self.log.read_text().splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}\n")]
+
+    def wait_for(self, event: str, count: int = 1) -> list[dict[str, Any]]:
+        """The entries whose event begins like that, once there are so many."""
+        deadline = time.monotonic() + 30
+        while len(found := [entry for entry in self.entries() if entry["event"].startswith(event)]) < count:
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.02)
+        return found
 
     def stop(self) -> int:
         """SIGTERM; the exit status."""

@@ -1,0 +1,1 @@
+"""Units and settings as ``cargohold install-service`` puts them in place."""
