@@ -54,6 +54,7 @@ PROBES = [
     *samples("GET HEAD", "/v2/"),
     *samples("GET HEAD", "/v2"),
     *samples("GET HEAD", "/v2/_oci/ext/discover"),
+    *samples("GET HEAD POST", "/token"),
 ]
 LISTINGS = [
     *samples("GET HEAD", "/v2/_catalog?n=2"),
