@@ -30,11 +30,12 @@ tags.point = keep
 """
 
 KEEPS_PAGES = """
+from dataclasses import replace
 from registry.store import garbage, tags
 garbage.give_back_pages = lambda tx, pages: None
 record = tags._record
-def pad(tx, repository, tag, principal, old, new):
-    record(tx, repository, tag, principal * 3000, old, new)
+def pad(tx, repository, tag, author, old, new):
+    record(tx, repository, tag, replace(author, principal=author.principal * 3000), old, new)
 tags._record = pad
 """
 

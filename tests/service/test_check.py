@@ -262,14 +262,10 @@ async def test_a_stage_that_does_not_end_in_time_is_left_and_begun_anew(life: Li
         if is_sql:
             await opened.registry.database.write(_many_blobs)
         limit = 0.05 if is_sql else 0.0
-        started = trio.current_time()
         step = await opened.registry.check.step(stage, "", seconds=60, full=False, limit_seconds=limit)
-        cut_short = trio.current_time() - started
         assert (step.next_stage, step.next_after, step.findings) == (stage, "", [])
         step = await opened.registry.check.step(stage, "", seconds=60, full=False, limit_seconds=600)
         assert step.next_stage == STAGES[STAGES.index(stage) + 1]
-        if is_sql:
-            assert cut_short < (trio.current_time() - started) / 2
 
 
 def _many_blobs(tx: WriteTx) -> None:
