@@ -181,7 +181,8 @@ def read_manifest(tx: ReadTx, manifest: int) -> Stored:
     columns = {column for _, column, *_ in tx.execute("PRAGMA table_info(manifest_body)")}
     dictionary = "dictionary" if "dictionary" in columns else "NULL"  # manifests of earlier releases are not packed
     media_type, size, stored, number = tx.execute(
-        f"SELECT media_type, size, body, {dictionary} FROM manifest JOIN manifest_body ON manifest_id = id WHERE id = ?",
+        f"SELECT media_type, size, body, {dictionary} FROM manifest JOIN manifest_body ON manifest_id = id"
+        " WHERE id = ?",
         manifest,
     ).fetchone()
     needs = tx.execute("SELECT DISTINCT digest FROM edge WHERE manifest_id = ? ORDER BY digest", manifest).fetchall()

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from registry import vault
-from registry.store import backups
+from registry.store import backups, bodies
 from registry.transfer.client import Client
 from tests.faults.ledger import Ledger
 from tests.faults.load import Load, make_pool
@@ -94,7 +94,8 @@ def _take_one(daemon: Daemon, counter: Counter, path: Path) -> list[str]:
 
 def _number(database: sqlite3.Connection) -> int:
     row = database.execute(
-        "SELECT body FROM tag JOIN manifest_body ON manifest_body.manifest_id = tag.manifest_id WHERE tag.name = ?",
+        "SELECT body, dictionary, size FROM tag JOIN manifest ON manifest.id = tag.manifest_id"
+        " JOIN manifest_body ON manifest_body.manifest_id = manifest.id WHERE tag.name = ?",
         (_TAG,),
     ).fetchone()
-    return -1 if row is None else int(json.loads(row[0])["annotations"]["number"])
+    return -1 if row is None else int(json.loads(bodies.unpack(*row) or b"{}")["annotations"]["number"])

@@ -31,15 +31,7 @@ mark.is_restored = lambda *_, **__: False
 
 SWEEPS_AT_ONCE = """
 from registry.service.garbage import Garbage
-plan = Garbage._plan
-async def hasty(self, *, now):
-    restoration = self._registry.restoration
-    was_open, restoration.is_open = restoration.is_open, False
-    try:
-        return await plan(self, now=now)
-    finally:
-        restoration.is_open = was_open
-Garbage._plan = hasty
+Garbage._require_unpaused = lambda self: None
 """
 
 WRITES_IN_PLACE = """

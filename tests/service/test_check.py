@@ -261,7 +261,7 @@ async def test_a_stage_that_does_not_end_in_time_is_left_and_begun_anew(life: Li
         is_sql = stage in {"database", "rows"}
         if is_sql:
             await opened.registry.database.write(_many_blobs)
-        limit = 0.05 if is_sql else 0.0
+        limit = 0.001 if is_sql else 0.0
         step = await opened.registry.check.step(stage, "", seconds=60, full=False, limit_seconds=limit)
         assert (step.next_stage, step.next_after, step.findings) == (stage, "", [])
         step = await opened.registry.check.step(stage, "", seconds=60, full=False, limit_seconds=600)
