@@ -214,8 +214,8 @@ def main(arguments: Sequence[str]) -> None:
         return
     url, user, password, target = [*arguments, "/v2/"][:4]
     host = urlsplit(url).netloc
-    trio.run(over_http, host, user)
     pulls_under_attack(host, target, user, password)
+    trio.run(over_http, host, user)  # afterwards: it uses up what may fail under this name
 
 
 if __name__ == "__main__":
