@@ -66,7 +66,7 @@ def claims(**changes: Any) -> dict[str, Any]:
         "sub": "repo:acme/app",
         "iat": now,
         "nbf": now,
-        "exp": now + 600,
+        "exp": now + 24 * 3600,  # made when tests are collected, and used whenever their turn comes
         "repository": "acme/app",
         "ref": "refs/heads/main",
         "protected": True,
