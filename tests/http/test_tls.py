@@ -7,7 +7,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,17 +160,6 @@ def test_a_client_that_resets(daemon: Daemon, pair: Pair) -> None:
             client.send(sent)
             assert client.socket.recv(10)
             client.reset()
-
-
-def test_a_client_that_sends_and_reads_at_once_sees_an_early_answer(daemon: Daemon, pair: Pair) -> None:
-    for _ in range(10):
-        with connect(daemon, pair) as client:
-            sender = threading.Thread(target=client.send_what_is_taken, args=(request("PATCH", UNKNOWN, body=BODY),))
-            sender.start()
-            answer = client.answer()
-            assert (answer.status, answer.closes) == (404, True)
-            client.abandon()
-            sender.join()
 
 
 def test_a_client_that_sends_everything_first_sees_an_early_answer(daemon: Daemon, pair: Pair) -> None:

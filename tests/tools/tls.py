@@ -76,9 +76,6 @@ class Connection(raw.Connection):
         with suppress(ssl.SSLError):
             super().send_what_is_taken(data)
 
-    def abandon(self) -> None:
-        socket.socket.shutdown(self.tls, socket.SHUT_RDWR)
-
     def end(self) -> None:
         """Only in TCP: having said it in TLS, OpenSSL's clients read no more."""
         socket.socket.shutdown(self.tls, socket.SHUT_WR)
