@@ -191,17 +191,18 @@ async def test_manifests_with_other_bytes(life: Life, spoil: Callable[[bytes], b
 
 async def test_it_is_clean_while_clients_push_and_garbage_is_collected(life: Life) -> None:
     async with life.opened(hops=Hops()) as opened, trio.open_nursery() as nursery:
-        stop = trio.Event()
+        stop, pushing = trio.Event(), trio.Lock()  # no push lasts a day
 
         async def work(name: str) -> None:
             number = 0
             while not stop.is_set():
                 number += 1
-                await push_image(opened.client, name, "1", b"%s %d" % (name.encode(), number))
-                location = await begin_upload(opened.client, name)
-                location = (await opened.client("PATCH", location, b"x" * number)).headers["location"]
-                await opened.client("PUT", f"{location}?digest={digest_of(b'x' * number)}")
-                life.go_on(DAY)
+                async with pushing:
+                    await push_image(opened.client, name, "1", b"%s %d" % (name.encode(), number))
+                    location = await begin_upload(opened.client, name)
+                    location = (await opened.client("PATCH", location, b"x" * number)).headers["location"]
+                    await opened.client("PUT", f"{location}?digest={digest_of(b'x' * number)}")
+                    life.go_on(DAY)
                 await opened.registry.garbage.run(walk=True)
 
         for name in ("a", "b", "c"):
