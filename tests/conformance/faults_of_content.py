@@ -33,9 +33,17 @@ CONTENT = (
         "a manifest gets a byte more",
         f"pull-manifest-by-digest pull-manifest-by-tag push-manifest-by-tag push-manifest-by-digest "
         f"manifest-bytes-are-kept manifest-pushed-twice tag-moves tag-names large-manifest nothing-is-converted "
-        f"tag-pushed-and-deleted-at-once one-connection-for-many-requests restart-after-a-push delete-tag "
+        f"one-connection-for-many-requests restart-after-a-push delete-tag "
         f"index-with-subject missing-subject {_FORMATS}",
         late=late("GET", "manifest", body(lambda content: content + b" "), 200),
+    ),
+    Fault(
+        "a manifest is what nobody pushed, there or not",
+        "tag-pushed-and-deleted-at-once",
+        late=both(
+            late("GET", "manifest", body(lambda content: content + b" "), 200),
+            late("GET", "manifest", status(200), 404),
+        ),
     ),
     Fault(
         "manifests are serialised anew",
