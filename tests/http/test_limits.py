@@ -87,11 +87,17 @@ def test_proxies_and_unix_sockets_have_no_limit_of_their_own() -> None:
 
 
 def busy(daemon: Daemon, location: str) -> Connection:
-    """A connection whose request is in flight: its handler has begun to read."""
-    connection = Connection(daemon.port)
-    connection.send(request("PATCH", location, "Expect: 100-continue", "Content-Length: 3"))
-    assert connection.answer().status == 100
-    return connection
+    """A connection whose request is in flight: its handler has begun to read.
+
+    A client may see an answer before the daemon has taken note that the connection is idle: then there is no place yet.
+    """
+    while True:
+        connection = Connection(daemon.port)
+        connection.send(request("PATCH", location, "Expect: 100-continue", "Content-Length: 3"))
+        if (status := connection.answer().status) == 100:
+            return connection
+        assert status == 503
+        connection.close()
 
 
 def test_idle_connections_give_way_and_others_go_on(tmp_path: Path) -> None:
