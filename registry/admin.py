@@ -24,6 +24,7 @@ from registry.transfer.client import Client
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from registry.http.monitor import Monitor
     from registry.service.policy import Policy
 
 _NAME = "admin.sock"
@@ -38,10 +39,10 @@ def connect(data: Path, policy: Policy) -> Iterator[Client]:
 
 
 @contextmanager
-def admin_site(registry: Registry, data: Path) -> Iterator[Site]:
+def admin_site(registry: Registry, data: Path, monitor: Monitor | None = None) -> Iterator[Site]:
     """The admin socket; its file goes when the daemon does. Raises OSError."""
     with _short_path(data) as path:
-        yield Site(listen_unix(str(path), mode=0o600), make_app(registry, OPERATOR))
+        yield Site(listen_unix(str(path), mode=0o600), make_app(registry, OPERATOR, monitor=monitor))
         with suppress(FileNotFoundError):
             path.unlink()
 

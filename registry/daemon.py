@@ -59,7 +59,7 @@ async def run(settings: Settings, read: Callable[[], Settings]) -> None:
             listeners = [adopt(taken) for taken in sockets] or await _listen(settings)
             addresses = [describe(listener) for listener in listeners]
             require_access(settings, addresses)
-            admin = stack.enter_context(admin_site(registry, data))
+            admin = stack.enter_context(admin_site(registry, data, front.monitor))
             server = Server(limits_of(settings))
             sites = front.sites(listeners, registry)
             async with trio.open_nursery() as nursery:

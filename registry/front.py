@@ -12,6 +12,7 @@ import trio
 from registry.http.app import make_app
 from registry.http.certificates import CertificateFiles, Certificates, LoadedCertificate, load_certificate
 from registry.http.limits import Places, RequestLimit
+from registry.http.monitor import Monitor
 from registry.http.proxies import OriginFinder, TrustedProxies
 from registry.http.server import Site
 
@@ -34,6 +35,7 @@ class Front:
         """Of the ``descriptors`` that the process may have (-1: any number). Raises CertificateUnusable."""
         self._descriptors = descriptors
         self._certificates = Certificates(_files_of(settings)) if settings.tls_certificate else None
+        self.monitor = Monitor(certificates=self._certificates)
         self._places = Places()
         self._limit_places(settings)
         self._settings = settings
@@ -80,9 +82,11 @@ class Front:
         await self._app(scope, receive, send)
 
     def _make_app(self, settings: HttpSettings) -> ASGIFramework:
-        app = make_app(self._registry, external_url=settings.external_url)
+        app = make_app(self._registry, external_url=settings.external_url, monitor=self.monitor)
         if settings.client_requests_per_second:
-            app = RequestLimit(app, settings.client_requests_per_second, settings.client_burst)
+            app = RequestLimit(
+                app, settings.client_requests_per_second, settings.client_burst, traffic=self.monitor.traffic
+            )
         return OriginFinder(app, TrustedProxies(settings.trusted_proxies))
 
     def _limit_places(self, settings: HttpSettings) -> None:

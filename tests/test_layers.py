@@ -12,16 +12,26 @@ ROOT = Path(__file__).parent.parent / "registry"
 
 OURS = {
     "oci": {"oci"},
-    "store": {"store", "oci"},
-    "service": {"service", "store", "oci"},
-    "http": {"http", "service", "oci"},
+    "store": {"store", "oci", "tally"},
+    "service": {"service", "store", "oci", "tally"},
+    "http": {"http", "service", "oci", "tally"},
     "transfer": {"transfer", "oci"},
 }
 LIBRARIES: dict[str, set[str]] = {
     "oci": set(),
     "store": {"sqlite_utils", "trio", "zstandard"},
     "service": {"argon2", "bcrypt", "h11", "jwt", "structlog", "trio"},
-    "http": {"h11", "hypercorn", "prometheus_client", "quart", "quart_trio", "structlog", "trio", "werkzeug"},
+    "http": {
+        "cryptography",
+        "h11",
+        "hypercorn",
+        "prometheus_client",
+        "quart",
+        "quart_trio",
+        "structlog",
+        "trio",
+        "werkzeug",
+    },
     "transfer": {"zstandard"},
 }
 ALONE = {
@@ -30,6 +40,7 @@ ALONE = {
     "issuer_settings.py": {"msgspec"},
     "logs.py": {"structlog", "registry.config"},
     "quantities.py": set(),
+    "tally.py": set(),
     "systemd.py": set(),
 }
 FORBIDDEN_WORDS = {

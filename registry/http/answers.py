@@ -13,6 +13,7 @@ from registry.oci.errors import PreconditionFailed
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Mapping
 
+    from registry.http.monitor import Monitor
     from registry.http.parameters import Query
     from registry.oci.digests import Digest
     from registry.service.blobs import OpenBlob
@@ -31,6 +32,7 @@ class Request:
     headers: Mapping[str, str]
     body: AsyncIterable[bytes]
     principal: Principal
+    monitor: Monitor
 
     @property
     def content_length(self) -> int | None:

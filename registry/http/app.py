@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -15,6 +15,7 @@ from registry.http.access_log import AccessLog
 from registry.http.answers import FileSlice, Request
 from registry.http.credentials import challenge, parse_authorization
 from registry.http.errors import error_answer, fault_answer, framework_answer, method_answer, no_route_answer
+from registry.http.monitor import Monitor
 from registry.http.parameters import Query, repository_name
 from registry.http.proxies import origin_of, realm_base
 from registry.http.routes import ADMIN_ROUTES, ROUTES
@@ -26,12 +27,13 @@ from registry.service.space import shortage
 from registry.service.uploads import BodyInterrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hypercorn.typing import ASGIFramework
 
     from registry.http.answers import Answer
     from registry.http.routes import Method, Route
+    from registry.http.traffic import Exchange
     from registry.service.principals import Principal
     from registry.service.registry import Registry
 
@@ -51,30 +53,50 @@ class _App(QuartTrio):
         return self.url_map.bind("registry", url_scheme=request.scheme, default_method=request.method, path_info=path)
 
 
-def make_app(registry: Registry, principal: Principal | None = None, external_url: str = "") -> ASGIFramework:
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """What all end points of an application have in common; the fields are those of ``make_app``."""
+
+    registry: Registry
+    principal: Principal | None
+    external_url: str
+    monitor: Monitor
+
+
+def make_app(
+    registry: Registry,
+    principal: Principal | None = None,
+    external_url: str = "",
+    monitor: Monitor | None = None,
+    routes: Sequence[Route] | None = None,
+) -> ASGIFramework:
     """The ASGI application of an open registry.
 
     With a ``principal`` all requests are made on its behalf; without one their credentials say on whose.
-    ``external_url`` is where clients find it, where that is not what they say themselves.
+    ``external_url`` is where clients find it, where that is not what they say themselves. ``monitor`` counts the
+    requests, perhaps those of other applications too. ``routes`` are those of the principal, unless others are given.
     """
+    setting = _Setting(registry, principal, external_url, monitor or Monitor())
     app = _App("registry", static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=None, BODY_TIMEOUT=None, RESPONSE_TIMEOUT=None)
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
-    for route in ADMIN_ROUTES if principal == OPERATOR else ROUTES:
-        _add(app, registry, principal, external_url, route)
+    for route in routes or (ADMIN_ROUTES if principal == OPERATOR else ROUTES):
+        _add(app, setting, route)
     app.register_error_handler(Exception, lambda error: _respond(registry, _failed(error)))
-    return AccessLog(app)
+    return AccessLog(app, setting.monitor.traffic)
 
 
-def _add(app: QuartTrio, registry: Registry, fixed: Principal | None, external_url: str, route: Route) -> None:
+def _add(app: QuartTrio, setting: _Setting, route: Route) -> None:
     """One rule per end point; HEAD of one that only has GET is GET, whose body the server leaves out."""
+    registry, fixed = setting.registry, setting.principal
     methods = dict(route.methods)
     if "GET" in methods:
         methods.setdefault("HEAD", methods["GET"])
 
     async def view(**path_values: str) -> Response:
         _context().update(route=route.name, **path_values)
+        _exchange().route(route.name)
         method = methods[request.method]
         origin = origin_of(request.scope)
         principal = replace(fixed or ANONYMOUS, address=origin.address or _unix_address(fixed))
@@ -82,11 +104,11 @@ def _add(app: QuartTrio, registry: Registry, fixed: Principal | None, external_u
             if fixed is None and method.action not in FOR_EVERYBODY and registry.policy.access.mode != "open":
                 credentials = parse_authorization(_headers().get("authorization"))
                 principal = await registry.authentication.authenticate(credentials, principal.address)
-            answer = await _authorized(registry, principal, method, path_values)
+            answer = await _authorized(setting, principal, method, path_values)
         except Unauthorized as error:
             mode = "basic" if method.action is Action.LOG_IN else registry.policy.access.mode
             scope = scope_for(method.action, path_values.get("name"))
-            asked = challenge(mode, realm_base(origin, external_url), error, scope)
+            asked = challenge(mode, realm_base(origin, setting.external_url), error, scope)
             answer = error_answer(error, challenge=asked)
         except RegistryError as error:
             answer = error_answer(error, allowed=others(principal))
@@ -106,8 +128,9 @@ def _unix_address(fixed: Principal | None) -> str:
     return UNIX if user is None else f"{UNIX} uid {user}"
 
 
-async def _authorized(registry: Registry, principal: Principal, method: Method, path_values: dict[str, str]) -> Answer:
+async def _authorized(setting: _Setting, principal: Principal, method: Method, path_values: dict[str, str]) -> Answer:
     """The answer to somebody who may have it: nothing is looked up before that is known."""
+    registry = setting.registry
     _context()["principal"] = principal.name
     values: dict[str, Any] = dict(path_values)
     name = values.pop("name", None)
@@ -123,16 +146,17 @@ async def _authorized(registry: Registry, principal: Principal, method: Method, 
             raise Unauthorized("the credentials have been changed or removed", is_token_bad=True)
         registry.access.authorize(principal, method.action, values.get("repository"))
 
-    return await method.handler(registry, _request(principal, ask_again), **values)
+    return await method.handler(registry, _request(principal, ask_again, setting.monitor), **values)
 
 
-def _request(principal: Principal, ask_again: Callable[[], None]) -> Request:
+def _request(principal: Principal, ask_again: Callable[[], None], monitor: Monitor) -> Request:
     return Request(
         method=request.method,
         query=Query(request.query_string),
         headers=_headers(),
         body=Checked(request.body, ask_again),
         principal=principal,
+        monitor=monitor,
     )
 
 
@@ -167,6 +191,11 @@ def _context() -> dict[str, str]:
     """What the access log has on this request."""
     context: dict[str, str] = request.scope["cargohold"]  # type: ignore[typeddict-item]
     return context
+
+
+def _exchange() -> Exchange:
+    exchange: Exchange = request.scope["cargohold.exchange"]  # type: ignore[typeddict-item]
+    return exchange
 
 
 def _common_headers() -> tuple[tuple[str, str], ...]:

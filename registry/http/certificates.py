@@ -34,16 +34,17 @@ class CertificateFiles:
 
 @dataclass(frozen=True, slots=True)
 class LoadedCertificate:
-    """``stamp`` is what the files were when they were read."""
+    """``stamp`` is what the files were when they were read; ``expires_at`` is in seconds since the epoch."""
 
     files: CertificateFiles
     stamp: _Stamp
     context: ssl.SSLContext
+    expires_at: float
 
 
 def load_certificate(files: CertificateFiles) -> LoadedCertificate:
     """Raises CertificateUnusable."""
-    return LoadedCertificate(files, _stamp(files), make_context(files))
+    return LoadedCertificate(files, _stamp(files), make_context(files), _expiry(files.certificate))
 
 
 class Certificates:
@@ -62,6 +63,7 @@ class Certificates:
         self._files = loaded.files
         self._seen = self._tried = loaded.stamp
         self.context = loaded.context
+        self.expires_at = loaded.expires_at
 
     async def watch(self) -> NoReturn:
         """Load the files when they have changed and are at rest; what can't be used is logged, the old one stays."""
@@ -107,6 +109,17 @@ def _require_certificates(path: Path) -> None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cafile=path)
     except (ssl.SSLError, OSError):
         raise CertificateUnusable(f"{path}: no certificate in PEM form, or a broken one") from None
+
+
+def _expiry(path: Path) -> float:
+    """When the first of the chain ends, in seconds since the epoch. Raises CertificateUnusable."""
+    from cryptography import x509  # noqa: PLC0415 (a large library, which a daemon without TLS does not need)
+
+    try:
+        chain = x509.load_pem_x509_certificates(path.read_bytes())
+    except ValueError:
+        raise CertificateUnusable(f"{path}: no certificate in PEM form, or a broken one") from None
+    return min(certificate.not_valid_after_utc.timestamp() for certificate in chain)
 
 
 def _load_pair(context: ssl.SSLContext, files: CertificateFiles) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
+    from registry.http.traffic import Traffic
 
 _NO_PROXIES: Final = TrustedProxies(())
 
@@ -125,15 +126,17 @@ class RequestLimit:
         requests_per_second: float,
         burst: int,
         clock: Callable[[], float] = trio.current_time,
+        traffic: Traffic | None = None,
     ) -> None:
         self._app = app
+        self._traffic = traffic
         self._buckets = Buckets(burst=burst, refill_seconds=1 / requests_per_second)
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         address = origin_of(scope).address if scope["type"] == "http" else None
         wait_seconds = 0.0 if address is None else self._take(address)
-        app = AccessLog(partial(_refuse, math.ceil(wait_seconds))) if wait_seconds > 0 else self._app
+        app = AccessLog(partial(_refuse, math.ceil(wait_seconds)), self._traffic) if wait_seconds > 0 else self._app
         await app(scope, receive, send)
 
     def _take(self, address: str) -> float:

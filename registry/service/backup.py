@@ -36,6 +36,8 @@ class Backup:
         self._changes_kept: int | None = None
         self._commits_kept: int | None = None
         self.taken_at: float | None = None
+        self.whole_at = trio.current_time()
+        """When a snapshot last held all that there was, as far as this life of the daemon knows."""
         self.failure: str | None = None
         self.failed_at: float | None = None
 
@@ -60,7 +62,9 @@ class Backup:
         A failure is logged and shown; the snapshot from before stays.
         """
         changes, commits = self._registry.database.changes, self._registry.database.read_now(count_commits)
+        began = trio.current_time()
         if not self._has_changed():
+            self.whole_at = began
             return True
         try:
             await self._registry.space.require(self._database.stat().st_size)
@@ -71,6 +75,7 @@ class Backup:
             return False
         self._commits_kept = commits
         self._changes_kept, self.taken_at, self.failure = changes, trio.current_time(), None
+        self.whole_at = began
         return True
 
     def commits_kept(self) -> int | None:

@@ -18,6 +18,7 @@ import trio
 from registry.oci.errors import GarbagePaused
 from registry.store import audit, garbage, orphans, tags
 from registry.store.space import StorageFull
+from registry.tally import SECONDS, Histogram
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -76,6 +77,8 @@ class Garbage:
         self.failed_at: float | None = None
         self.ended_at: float | None = None
         self.all_time = Totals()
+        self.times = {kind: Histogram(SECONDS) for kind in ((False, False), (True, False), (True, True))}
+        """How long runs took, in seconds: whether one did nothing, whether it failed."""
 
     async def watch(self) -> None:
         """Run now and then. A disk that is full or fails is no reason to end: pulls go on."""
@@ -86,7 +89,6 @@ class Garbage:
             except GarbagePaused:
                 continue
             except (OSError, sqlite3.Error, StorageFull) as error:
-                self.last_failure, self.failed_at = str(error), trio.current_time()
                 log.warning("garbage collection did not end; it begins anew with the next run", error=str(error))
 
     async def run(self, *, now: bool = False, walk: bool = False) -> Totals:
@@ -96,13 +98,22 @@ class Garbage:
         """
         async with self._running:
             started = trio.current_time()
-            await self._registry.expiry.expire(self._registry.policy.upload_idle_seconds)
-            plan = await self._plan(now=now)
-            totals = await self._execute(plan, grace_ms=self._rules(now=now).grace)
-            totals = replace(totals, orphans=await self._sweep_orphans(walk=walk))
-            await self._tidy()
+            try:
+                totals = await self._collect(now=now, walk=walk)
+            except (OSError, sqlite3.Error, StorageFull) as error:
+                self.last_failure, self.failed_at = str(error), trio.current_time()
+                self.times[True, True].observe(trio.current_time() - started)
+                raise
             self._note(totals, trio.current_time() - started)
             return totals
+
+    async def _collect(self, *, now: bool, walk: bool) -> Totals:
+        await self._registry.expiry.expire(self._registry.policy.upload_idle_seconds)
+        plan = await self._plan(now=now)
+        totals = await self._execute(plan, grace_ms=self._rules(now=now).grace)
+        totals = replace(totals, orphans=await self._sweep_orphans(walk=walk))
+        await self._tidy()
+        return totals
 
     async def run_by_hand(self, author: Author, *, now: bool) -> Totals:
         """For the operator; the audit says so before anything goes. Raises GarbagePaused."""
@@ -258,6 +269,7 @@ class Garbage:
                 break  # a database from before incremental vacuum
 
     def _note(self, totals: Totals, seconds: float) -> None:
+        self.times[totals.is_nothing, False].observe(seconds)
         self.runs += 1
         self.ended_at = trio.current_time()
         self.last_totals, self.last_seconds, self.last_failure = totals, seconds, None

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import trio
 
-from registry.store import holdings, mark
+from registry.service import actions
+from registry.store import damage, holdings, mark
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from registry.service.registry import Registry
     from registry.store.holdings import Inventory
+    from registry.store.transactions import ReadTx
+    from registry.tally import Histogram
 
 
 _CHEAP_SECONDS = 0.05
@@ -19,11 +24,21 @@ _KEPT_TIMES = 20
 """Who asks again and again causes one second of counting in so many."""
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What takes the longer the more there is. The blobs that are due wait for the scrub."""
+
+    inventory: Inventory
+    due_blobs: int
+    due_bytes: int
+
+
 class Status:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._started_at = trio.current_time()
         self._counting = trio.Lock()
-        self._counted: Inventory | None = None
+        self._counted: Counted | None = None
         self._counted_at = 0.0
         self._counting_seconds = 0.0
 
@@ -33,19 +48,26 @@ class Status:
         Unless ``exact``, counts that took long are told again for a while: they grow with the registry.
         """
         registry = self._registry
-        inventory = await self._count(exact=exact)
+        counted = await self._count(exact=exact)
         state = registry.database.read_now(mark.state)
         return {
-            "inventory": asdict(inventory),
-            "garbage": self._garbage(inventory.oldest_condemned_ms),
+            "inventory": asdict(counted.inventory),
+            "up_seconds": _age(self._started_at),
+            "is_ready": not registry.health.degraded(),
+            "database": {"log_bytes": await registry.database.log_bytes()},
+            "garbage": self._garbage(counted.inventory.oldest_condemned_ms),
             "disk": {"free_bytes": registry.space.free_bytes, "reserve_bytes": registry.space.reserve_bytes},
             "scrub": {
                 "verified_blobs": registry.scrub.verified_blobs,
                 "verified_bytes": registry.scrub.verified_bytes,
+                "due_blobs": counted.due_blobs,
+                "due_bytes": counted.due_bytes,
             },
             "backup": {
                 "file": str(registry.backup.target),
                 "age_seconds": _age(registry.backup.taken_at),
+                "behind_seconds": _age(registry.backup.whole_at),
+                "interval_seconds": registry.policy.backup_interval_seconds,
                 "failure": registry.backup.failure,
                 "last_failure_age_seconds": _age(registry.backup.failed_at),
                 "restores_in_full_since_ms": state.restorable_since_ms,
@@ -54,13 +76,26 @@ class Status:
             "is_restored": registry.restoration.is_open,
         }
 
-    async def _count(self, *, exact: bool) -> Inventory:
+    def action_seconds(self) -> Iterable[tuple[str, str, Histogram]]:
+        """Driver and action, of the disk and the database, and how long it took each time."""
+        return actions.times(self._registry.hops.times)
+
+    def garbage_seconds(self) -> Mapping[tuple[bool, bool], Histogram]:
+        """How long garbage collections took, by whether they found nothing, and whether they failed."""
+        return self._registry.garbage.times
+
+    def write_queue_seconds(self) -> Histogram:
+        """How long each transaction waited for its turn."""
+        return self._registry.database.waits
+
+    async def _count(self, *, exact: bool) -> Counted:
         async with self._counting:
             age_seconds = trio.current_time() - self._counted_at
             is_due = self._counting_seconds < _CHEAP_SECONDS or age_seconds > _KEPT_TIMES * self._counting_seconds
             if exact or is_due or self._counted is None:
                 started = trio.current_time()
-                self._counted = await self._registry.database.read(holdings.take_inventory)
+                verified_ms = int(self._registry.policy.scrub.verified_seconds * 1000)
+                self._counted = await self._registry.database.read(_count, verified_ms)
                 self._counted_at = trio.current_time()
                 self._counting_seconds = self._counted_at - started
             return self._counted
@@ -73,6 +108,7 @@ class Status:
             next_removal = max(policy.horizon_seconds - age_seconds, 0.0)
         return {
             "runs": garbage.runs,
+            "interval_seconds": policy.interval_seconds,
             "last_run_age_seconds": _age(garbage.ended_at),
             "last_run_seconds": garbage.last_seconds,
             "last_failure": garbage.last_failure,
@@ -81,6 +117,11 @@ class Status:
             "all_time": asdict(garbage.all_time),
             "next_removal_seconds": next_removal,
         }
+
+
+def _count(tx: ReadTx, verified_ms: int) -> Counted:
+    due = damage.unverified(tx, before_ms=tx.clock_ms - verified_ms)
+    return Counted(holdings.take_inventory(tx), *due)
 
 
 def _age(moment: float | None) -> float | None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from registry.store.hops import Hops
     from registry.store.transactions import WriteTx
+    from registry.tally import Histogram
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -70,6 +71,21 @@ class Database:
     def changes(self) -> int:
         """How many commits changed something since the database was opened."""
         return self._writer.changes
+
+    @property
+    def waits(self) -> Histogram:
+        """How long transactions waited for the writer (see Writer)."""
+        return self._writer.waits
+
+    async def log_bytes(self) -> int:
+        """The size of the write-ahead log's file, which stays when the log is begun anew."""
+        return await self._hops(self._log_bytes)
+
+    def _log_bytes(self) -> int:
+        try:
+            return self._path.with_name(f"{self._path.name}-wal").stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def read_now(self, function: Callable[Concatenate[ReadTx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A read on the event loop, for what takes microseconds: a few rows found by index."""

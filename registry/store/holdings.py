@@ -18,6 +18,7 @@ _NAMED = 20
 class Inventory:
     """Counts, and sizes in bytes. ``oldest_condemned_ms`` is on the daemon's clock."""
 
+    repositories: int
     blobs: int
     blob_bytes: int
     condemned_blobs: int
@@ -81,7 +82,8 @@ def take_inventory(tx: ReadTx) -> Inventory:
         " AND condemned_clock_ms IS NULL),"
         " (SELECT COUNT(*) FROM manifest WHERE damaged)"
     ).fetchone()
-    return Inventory(*blobs, *links, *counted)
+    (repositories,) = tx.execute("SELECT COUNT(*) FROM repository").fetchone()
+    return Inventory(repositories, *blobs, *links, *counted)
 
 
 def find_blob(tx: ReadTx, digest: Digest) -> HeldBlob | None:

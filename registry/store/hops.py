@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import trio
 
+from registry.tally import QUICK_SECONDS, Histogram
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -28,11 +30,13 @@ class Hops:
         self._limiter = trio.CapacityLimiter(threads)
         self._inline = inline
         self._under_way: dict[object, tuple[str, float]] = {}
+        self.times: dict[str, Histogram] = {}
+        """How long the calls took, in seconds, by the qualified name of the function."""
 
     def with_own_threads(self, threads: int) -> Hops:
         """Hops that do not queue behind these, and are watched together with them."""
         apart = Hops(threads=threads, inline=self._inline)
-        apart._under_way = self._under_way
+        apart._under_way, apart.times = self._under_way, self.times
         return apart
 
     def unwatched(self) -> Hops:
@@ -42,12 +46,26 @@ class Hops:
     async def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the function in a thread. Cancellation is noticed before the call, and never during it."""
         await trio.lowlevel.checkpoint()
-        if self._inline:
-            try:
-                return function(*args, **kwargs)
-            finally:
-                await trio.lowlevel.cancel_shielded_checkpoint()
-        return await trio.to_thread.run_sync(lambda: self._watched(function, *args, **kwargs), limiter=self._limiter)
+        name = function.__qualname__
+        call = _Call()
+        try:
+            if self._inline:
+                try:
+                    return call(function, *args, **kwargs)
+                finally:
+                    await trio.lowlevel.cancel_shielded_checkpoint()
+            return await trio.to_thread.run_sync(
+                lambda: self._watched(name, call, function, *args, **kwargs), limiter=self._limiter
+            )
+        finally:
+            if call.seconds is not None:
+                self._note(name, call.seconds)
+
+    def _note(self, name: str, seconds: float) -> None:
+        times = self.times.get(name)
+        if times is None:
+            times = self.times[name] = Histogram(QUICK_SECONDS)
+        times.observe(seconds)
 
     def slowest(self) -> tuple[str, float] | None:
         """Name and age in seconds of the oldest call under way, None where there is none."""
@@ -57,10 +75,25 @@ class Hops:
         name, started = min(under_way, key=lambda call: call[1])
         return name, time.monotonic() - started
 
-    def _watched(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        key = object()
-        self._under_way[key] = (function.__qualname__, time.monotonic())
+    def _watched(self, name: str, call: _Call, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self._under_way[call] = (name, time.monotonic())
+        try:
+            return call(function, *args, **kwargs)
+        finally:
+            del self._under_way[call]
+
+
+class _Call:
+    """``seconds`` is how long it took, once it is over; None for one that was cancelled before it began."""
+
+    __slots__ = ("seconds",)
+
+    def __init__(self) -> None:
+        self.seconds: float | None = None
+
+    def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        started = time.monotonic()
         try:
             return function(*args, **kwargs)
         finally:
-            del self._under_way[key]
+            self.seconds = time.monotonic() - started

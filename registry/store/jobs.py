@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import trio
@@ -15,10 +16,11 @@ T = TypeVar("T")
 class Job(Generic[T]):
     """``done`` is set once ``result`` or ``error`` says what came of it."""
 
-    __slots__ = ("args", "done", "error", "function", "kwargs", "result")
+    __slots__ = ("args", "done", "error", "function", "kwargs", "queued", "result")
 
     def __init__(self, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.function, self.args, self.kwargs = function, args, kwargs
         self.done = trio.Event()
+        self.queued = time.monotonic()
         self.error: BaseException | None = None
         self.result: T | None = None

@@ -20,6 +20,7 @@ from registry.store.failures import CommitUnknown, DatabaseDamaged, closed, code
 from registry.store.jobs import Job
 from registry.store.space import Space, StorageFull
 from registry.store.transactions import ReadTx, WriteTx, count_commits
+from registry.tally import QUICK_SECONDS, Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,6 +55,8 @@ class Writer:
         self._look_at = 0.0
         self.changes = 0
         """How many groups changed more than the row that counts them."""
+        self.waits = Histogram(QUICK_SECONDS)
+        """Seconds from the call of ``write`` to the beginning of the group that its function is tried in."""
 
     def open(self) -> list[str]:
         """Open or create the file; the names of the migrations applied. Raises DatabaseTooNew, DatabaseDamaged."""
@@ -126,6 +129,7 @@ class Writer:
     async def _commit_group(self, group: list[Job[Any]]) -> list[Job[Any]]:
         """Run and commit a group, as much of it as GROUP_SECONDS allow; the jobs that are left."""
         tried = group
+        began = time.monotonic()
         try:
             with trio.CancelScope(shield=True):
                 tried = await self._hops(self._commit, group)
@@ -134,6 +138,7 @@ class Writer:
             raise
         finally:
             for job in tried:
+                self.waits.observe(began - job.queued)
                 job.done.set()
         return group[len(tried) :]
 

@@ -2,31 +2,53 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING
 
 import trio
 import trio.testing
 from prometheus_client.parser import text_string_to_metric_families
 
+from registry.http.app import make_app
+from registry.http.certificates import CertificateFiles, Certificates
+from registry.http.monitor import Monitor
+from registry.service.actions import ACTIONS
 from registry.service.policy import GarbagePolicy, Policy
+from tests.tools.asgi import Client
 from tests.tools.content import CONFIG, begin_upload, digest_of, push_blob, push_image
-from tests.tools.life import DAY, HORIZON, SLOW_SCRUB, Life
+from tests.tools.life import DAY, HORIZON, SLOW_SCRUB, Life, Opened
+from tests.tools.tls import Pair
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from prometheus_client import Metric
+
     from registry.store.transactions import WriteTx
-    from tests.tools.life import Opened
 
 
-async def scrape(opened: Opened) -> dict[str, float]:
-    """Each sample; all names are ours and every family has a text."""
+async def families_of(opened: Opened) -> list[Metric]:
+    """All of them; every one has a text, and a name that tells whose it is."""
     reply = await opened.client("GET", "/metrics")
     assert (reply.status, reply.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
     families = list(text_string_to_metric_families(reply.body.decode()))
-    assert all(family.name.startswith("cargohold_") and family.documentation for family in families)
-    assert {family.type for family in families} == {"gauge", "counter"}
-    samples = [sample for family in families for sample in family.samples]
+    assert all(family.name.startswith(("cargohold_", "registry_")) and family.documentation for family in families)
+    assert {family.type for family in families} == {"gauge", "counter", "histogram"}
+    return families
+
+
+async def scrape(opened: Opened) -> dict[str, float]:
+    """Each sample of the registry's state, under its name of ours."""
+    families = [each for each in await families_of(opened) if each.name.startswith("cargohold_")]
+    samples = [sample for family in families if family.type != "histogram" for sample in family.samples]
     assert len({sample.name for sample in samples}) == len(samples)
     return {sample.name.removeprefix("cargohold_"): sample.value for sample in samples}
+
+
+async def labelled(opened: Opened, name: str) -> dict[tuple[str, ...], float]:
+    """The samples of this name, by the values of their labels in the order of the labels' names."""
+    samples = [sample for family in await families_of(opened) for sample in family.samples if sample.name == name]
+    return {tuple(value for _, value in sorted(sample.labels.items())): sample.value for sample in samples}
 
 
 async def test_a_new_registry_has_nothing(life: Life) -> None:
@@ -35,6 +57,10 @@ async def test_a_new_registry_has_nothing(life: Life) -> None:
         free, reserve = values.pop("disk_free_bytes"), values.pop("disk_reserve_bytes")
         assert free > reserve == 0
         assert "backup_age_seconds" not in values
+        assert (values.pop("garbage_interval_seconds"), values.pop("backup_interval_seconds")) == (300, 900)
+        assert values.pop("is_ready") == 1
+        assert values.pop("database_log_bytes") == (life.data / "registry.db-wal").stat().st_size > 0
+        assert min(values.pop("up_seconds"), values.pop("backup_behind_seconds")) >= 0
         assert set(values.values()) == {0}
 
 
@@ -44,6 +70,8 @@ async def test_what_there_is(life: Life) -> None:
         await push_blob(opened.client, "team/app", b"garbage")
         await begin_upload(opened.client, "team/app")
         expected = {
+            "repositories": 1,
+            "scrub_due_blobs": 0,
             "blobs": 3,
             "blob_bytes": len(CONFIG) + 5 + 7,
             "unreferenced_links": 1,
@@ -74,6 +102,12 @@ async def test_what_garbage_collection_does(life: Life) -> None:
         values = await scrape(opened)
         assert (values["garbage_removed_blobs_total"], values["garbage_removed_bytes_total"]) == (1, 7)
         assert (values["blobs"], values["orphans"]) == (0, 0)
+        runs = {("false", "false", "collector"): 2, ("false", "true", "collector"): 1, ("true", "true", "collector"): 0}
+        assert await labelled(opened, "registry_gc_runs_total") == runs
+        assert await labelled(opened, "registry_gc_run_duration_seconds_count") == runs
+        taken = {("blob", "database"): 1, ("blob", "storage"): 1, ("manifest", "database"): 0}
+        assert await labelled(opened, "registry_gc_deletes_total") == taken
+        assert await labelled(opened, "registry_gc_storage_deleted_bytes_total") == {(): 7}
 
 
 async def test_damage_scrub_and_restoration(life: Life) -> None:
@@ -107,6 +141,7 @@ async def test_failures_and_since_when_snapshots_restore_in_full(life: Life) -> 
         while registry.garbage.failed_at is None:
             await trio.lowlevel.checkpoint()
         await registry.database.write(_mend_garbage_collection)
+        assert (await labelled(opened, "registry_gc_runs_total"))["true", "true", "collector"] >= 1
         values = await scrape(opened)
         assert values["backup_last_failure_age_seconds"] >= 0
         assert values["garbage_last_failure_age_seconds"] >= 0
@@ -133,3 +168,55 @@ async def test_counts_that_take_long_are_not_made_at_each_scrape(life: Life) -> 
         status._counting_seconds, status._counted_at = 1.0, trio.current_time() - 21
         await push_blob(opened.client, "team/app", b"newer")
         assert (await scrape(opened))["blobs"] == 2
+
+
+async def test_the_disk_and_the_database_by_what_they_do(life: Life) -> None:
+    """All actions are there: a function that gets another name would be missing."""
+    async with life.opened() as opened:
+        await push_image(opened.client, "team/app", "1", b"layer")
+        assert (await opened.client("GET", f"/v2/team/app/blobs/{digest_of(b'layer')}")).status == 200
+        assert (await opened.client("PATCH", await begin_upload(opened.client, "team/app"), b"part")).status == 202
+        life.blob(digest_of(b"orphan")).write_bytes(b"orphan")
+        for seconds in (0, HORIZON):
+            life.go_on(seconds)
+            await opened.registry.garbage.run(walk=True)
+        await opened.registry.scrub.run(before_ms=None, seconds=0)
+        await opened.registry.check.step("files", "", seconds=60, full=False)
+        await scrape(opened)
+        counts = await labelled(opened, "registry_storage_action_seconds_count")
+        assert set(ACTIONS.values()) - {(driver, action) for action, driver in counts} == set()
+        assert all(counts.values())
+        assert counts["Move", "filesystem"] == 2
+
+
+async def test_a_snapshot_holds_all_until_something_changes(life: Life) -> None:
+    async with life.opened() as opened:
+        backup = opened.registry.backup
+        for made in range(2):
+            backup.whole_at = -1000.0
+            assert await backup.take_if_changed()
+            assert (await scrape(opened))["backup_behind_seconds"] < trio.current_time() + 1000, made
+        (life.data / "backup/registry.db.new").mkdir()  # where the next one would be written
+        await push_blob(opened.client, "team/app", b"new")
+        backup.whole_at = -1000.0
+        assert not await backup.take_if_changed()
+        assert (await scrape(opened))["backup_behind_seconds"] >= trio.current_time() + 999
+
+
+async def test_how_long_transactions_wait(life: Life) -> None:
+    async with life.opened() as opened:
+        [before] = (await labelled(opened, "cargohold_write_queue_seconds_count")).values()
+        await push_blob(opened.client, "team/app", b"new")
+        [after] = (await labelled(opened, "cargohold_write_queue_seconds_count")).values()
+        assert after > before
+
+
+async def test_when_the_certificate_ends(life: Life, tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    certificates = Certificates(CertificateFiles(pair.certificate, pair.key))
+    async with life.opened() as opened:
+        app = make_app(opened.registry, monitor=Monitor(certificates=certificates))
+        values = await scrape(Opened(opened.registry, Client(app)))
+        end = ssl._ssl._test_decode_cert(str(pair.certificate))["notAfter"]
+        assert values["certificate_expiry_timestamp_seconds"] == ssl.cert_time_to_seconds(end)
+        assert "certificate_expiry_timestamp_seconds" not in await scrape(opened)

@@ -1,0 +1,223 @@
+"""registry_http_*: what is counted of requests, whatever becomes of them."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from registry.http.access_log import ClientGone
+from registry.http.app import make_app
+from registry.http.limits import RequestLimit
+from registry.http.monitor import Monitor
+from registry.http.routes import ROUTES
+from registry.http.traffic import HANDLERS
+from registry.service.damage import BlobDamaged
+from tests.tools.asgi import Client, _scope
+from tests.tools.content import CONFIG, begin_upload, digest_of, push_blob, push_image
+from tests.tools.raw import connect, request
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+    from registry.service.registry import Registry
+    from registry.store.transactions import WriteTx
+    from tests.tools.daemon import Daemon
+
+BIG = os.urandom(16 * 1024 * 1024)
+"""More than the buffers of two sockets hold."""
+
+
+class Counts:
+    """What /metrics says of requests."""
+
+    def __init__(self, text: bytes) -> None:
+        families = text_string_to_metric_families(text.decode())
+        samples = [sample for each in families if each.name.startswith("registry_http_") for sample in each.samples]
+        self.labels = {(name, value) for sample in samples for name, value in sample.labels.items() if name != "le"}
+        self.in_flight = {
+            sample.labels["handler"]: sample.value
+            for sample in samples
+            if sample.name == "registry_http_in_flight_requests" and sample.value
+        }
+        self.requests = {
+            (sample.labels["handler"], sample.labels["method"], sample.labels["code"]): sample.value
+            for sample in samples
+            if sample.name == "registry_http_requests_total"
+        }
+        self._sums = {
+            (each.name, each.labels.get("handler"), each.labels.get("method")): each.value for each in samples
+        }
+
+    def sum(self, what: str, handler: str, method: str | None = None) -> float:
+        return self._sums[f"registry_http_{what}", handler, method]
+
+
+@pytest.fixture
+def monitor() -> Monitor:
+    return Monitor()
+
+
+@pytest.fixture
+def client(registry: Registry, monitor: Monitor) -> Client:
+    return Client(make_app(registry, monitor=monitor))
+
+
+async def counts(registry: Registry, monitor: Monitor) -> Counts:
+    """By another application: its requests are counted together with those of the first."""
+    return Counts((await Client(make_app(registry, monitor=monitor))("GET", "/metrics")).body)
+
+
+async def test_requests_by_end_point_method_and_code(client: Client, registry: Registry, monitor: Monitor) -> None:
+    manifest = await push_image(client, "team/app", "1", b"layer")
+    for method, target in (
+        ("GET", "/v2/team/app/manifests/1"),
+        ("HEAD", "/v2/team/app/manifests/1"),
+        ("GET", "/v2/team/app/manifests/1"),
+        ("GET", "/v2/team/app/manifests/2"),
+        ("GET", f"/v2/team/app/blobs/{digest_of(b'layer')}"),
+        ("GET", "/v2/"),
+        ("GET", "/v2/_catalog"),
+        ("GET", "/v2/team/app/tags/list"),
+        ("GET", f"/v2/team/app/referrers/{digest_of(manifest)}"),
+        ("GET", "/live"),
+        ("GET", "/ready"),
+    ):
+        await client(method, target)
+    found = await counts(registry, monitor)
+    assert found.requests == {
+        ("manifest", "put", "201"): 1,
+        ("manifest", "get", "200"): 2,
+        ("manifest", "head", "200"): 1,
+        ("manifest", "get", "404"): 1,
+        ("blob", "get", "200"): 1,
+        ("blob_upload", "post", "201"): 2,
+        ("base", "get", "200"): 1,
+        ("catalog", "get", "200"): 1,
+        ("tags", "get", "200"): 1,
+        ("referrers", "get", "200"): 1,
+    }
+    assert found.in_flight == {}
+    assert found.sum("request_size_bytes_sum", "manifest") == len(manifest)
+    assert found.sum("request_size_bytes_sum", "blob_upload") == len(b"layer") + len(CONFIG)
+    assert found.sum("response_size_bytes_sum", "blob") == len(b"layer")
+    unknown = len((await client("GET", "/v2/team/app/manifests/2")).body)
+    assert found.sum("response_size_bytes_sum", "manifest") == 2 * len(manifest) + unknown
+    assert found.sum("request_duration_seconds_count", "manifest", "get") == 3
+    assert found.sum("request_duration_seconds_sum", "manifest", "get") > 0
+
+
+def test_every_end_point_of_the_api_is_counted() -> None:
+    assert {route.name for route in ROUTES} - HANDLERS.keys() == {"live", "healthz", "ready", "metrics"}
+
+
+async def test_what_clients_send_makes_no_label(client: Client, registry: Registry, monitor: Monitor) -> None:
+    for number in range(50):
+        for target in (
+            f"/v2/a{number}/manifests/{number}",
+            f"/{number}",
+            f"/v2/x/nothing/{number}",
+            "/v2/",
+            "/metrics",
+        ):
+            await client(f"BREW{number}", target)
+            await client("DELETE", target)
+    found = await counts(registry, monitor)
+    assert {value for name, value in found.labels if name == "handler"} == {*HANDLERS.values(), "other"}
+    assert {value for name, value in found.labels if name == "method"} == {"delete", "unknown"}
+    assert found.requests == {
+        ("manifest", "delete", "404"): 50,
+        ("other", "delete", "404"): 100,
+        ("other", "delete", "405"): 100,
+        ("other", "unknown", "404"): 100,
+        ("other", "unknown", "405"): 150,
+    }
+
+
+async def test_a_client_that_asks_too_often(registry: Registry, monitor: Monitor) -> None:
+    app = make_app(registry, monitor=monitor)
+    client = Client(RequestLimit(app, requests_per_second=0.001, burst=1, traffic=monitor.traffic))
+    assert [(await client("GET", "/v2/")).status for _ in range(3)] == [200, 429, 429]
+    found = await counts(registry, monitor)
+    assert found.requests == {("base", "get", "200"): 1, ("other", "get", "429"): 2}
+
+
+async def test_a_request_is_in_flight_until_its_client_goes_away(
+    client: Client, registry: Registry, monitor: Monitor
+) -> None:
+    during: list[Counts] = []
+
+    async def body() -> AsyncGenerator[bytes, None]:
+        yield b"begun"
+        during.append(await counts(registry, monitor))
+        raise ConnectionError
+
+    location = await begin_upload(client, "team/app")
+    await client("PATCH", location, body())
+    after = await counts(registry, monitor)
+    assert (during[0].in_flight, after.in_flight) == ({"blob_upload_chunk": 1}, {})
+    assert after.requests["blob_upload_chunk", "patch", "400"] == 1
+    assert after.sum("request_size_bytes_sum", "blob_upload_chunk") == len(b"begun")
+
+
+async def test_a_client_that_has_gone_before_the_answer(client: Client, registry: Registry, monitor: Monitor) -> None:
+    await push_blob(client, "team/app", b"content")
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(_message: object) -> None:
+        raise ClientGone
+
+    target = f"/v2/team/app/blobs/{digest_of(b'content')}"
+    await make_app(registry, monitor=monitor)(_scope("GET", target, []), receive, send)  # type: ignore[arg-type]
+    found = await counts(registry, monitor)
+    assert (found.requests["blob", "get", "499"], found.in_flight) == (1, {})
+    assert found.sum("response_size_bytes_sum", "blob") == 0
+
+
+async def test_an_answer_that_breaks_off(client: Client, registry: Registry, monitor: Monitor, tmp_path: Path) -> None:
+    content = os.urandom(1_000_000)
+    await push_blob(client, "team/app", content)
+    os.truncate(tmp_path / "data/blobs" / digest_of(content).replace(":", "/"), 600_000)
+    with pytest.raises(BlobDamaged):
+        await client("GET", f"/v2/team/app/blobs/{digest_of(content)}")
+    found = await counts(registry, monitor)
+    assert (found.requests["blob", "get", "200"], found.in_flight) == (1, {})
+    assert found.sum("response_size_bytes_sum", "blob") == 600_000
+
+
+async def test_a_fault_of_ours(client: Client, registry: Registry, monitor: Monitor) -> None:
+    await push_image(client, "team/app", "1")
+    await registry.database.write(_rename, "tag", "elsewhere")
+    assert (await client("GET", "/v2/team/app/tags/list")).status == 500
+    await registry.database.write(_rename, "elsewhere", "tag")
+    found = await counts(registry, monitor)
+    assert (found.requests["tags", "get", "500"], found.in_flight) == (1, {})
+
+
+def _rename(tx: WriteTx, name: str, other: str) -> None:
+    tx.execute(f"ALTER TABLE {name} RENAME TO {other}")
+
+
+def test_a_download_that_is_cut_off(daemon: Daemon) -> None:
+    assert daemon.request("POST", f"/v2/a/blobs/uploads/?digest={digest_of(BIG)}", BIG)[0] == 201
+    with connect(daemon.port, receive_bytes=4096) as connection:
+        connection.send(request("GET", f"/v2/a/blobs/{digest_of(BIG)}"))
+        assert wait_for(daemon, {"blob": 1}).requests == {("blob_upload", "post", "201"): 1}
+        connection.reset()
+    found = wait_for(daemon, {})
+    assert found.requests == {("blob_upload", "post", "201"): 1, ("blob", "get", "200"): 1}
+    assert found.sum("request_size_bytes_sum", "blob_upload") == len(BIG)
+    assert 0 <= found.sum("response_size_bytes_sum", "blob") < len(BIG)
+
+
+def wait_for(daemon: Daemon, in_flight: dict[str, float]) -> Counts:
+    deadline = time.monotonic() + 60
+    while (found := Counts(daemon.request("GET", "/metrics")[2])).in_flight != in_flight:
+        assert time.monotonic() < deadline, found.in_flight
+    return found
