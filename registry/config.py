@@ -108,6 +108,11 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsSettings:
+    listen: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     data: str = "./data"
     listen: list[str] = field(default_factory=lambda: ["127.0.0.1:5000"])
@@ -117,6 +122,7 @@ class Settings:
     gc: GarbageSettings = field(default_factory=GarbageSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     push: PushSettings = field(default_factory=PushSettings)
     scrub: ScrubSettings = field(default_factory=ScrubSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
@@ -240,10 +246,11 @@ def _check(effective: Mapping[str, Setting], forms: Mapping[str, Any]) -> None:
     _check_lease(effective)
     _check_tls(effective)
     _check_origin(effective["http.trusted_proxies"], effective["http.external_url"])
-    listen = effective["listen"]
-    for address in listen.value:
-        if not is_address(address):
-            raise ConfigError(f"{listen.source}: listen = {address!r}: expected HOST:PORT, [IPV6]:PORT or unix:PATH")
+    listen, metrics = effective["listen"], effective["metrics.listen"]
+    for setting, address in [*((listen, each) for each in listen.value), (metrics, metrics.value)]:
+        if not is_address(address) and (address or setting is listen):
+            expected = "expected HOST:PORT, [IPV6]:PORT or unix:PATH"
+            raise ConfigError(f"{setting.source}: {setting.key} = {address!r}: {expected}")
     if not listen.value:
         raise ConfigError(f"{listen.source}: listen: expected at least one address")
     exposure = find_exposure(effective["access.mode"].value, listen.value)

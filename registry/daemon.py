@@ -26,6 +26,7 @@ from registry.reload import Reload, limits_of, require_access
 from registry.service.registry import open_registry
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from registry.config import Settings
@@ -35,6 +36,9 @@ _LAST_RESORT_SECONDS = 4
 """How long after the drain a thread that hangs in a system call keeps the process from ending."""
 
 _EXIT_HUNG = 70
+
+_METRICS = "metrics"
+"""FileDescriptorName= of a socket for /metrics alone."""
 
 _WATCHDOG_MEALS = 3
 """How often the watchdog is fed in the time after which it bites."""
@@ -56,18 +60,18 @@ async def run(settings: Settings, read: Callable[[], Settings]) -> None:
         async with AsyncExitStack() as stack:
             data = Path(settings.data)
             registry = await stack.enter_async_context(open_registry(data, policy_of(settings)))
-            listeners = [adopt(taken) for taken in sockets] or await _listen(settings)
+            listeners, monitors = await _open_listeners(settings, sockets)
             addresses = [describe(listener) for listener in listeners]
             require_access(settings, addresses)
             admin = stack.enter_context(admin_site(registry, data, front.monitor))
             server = Server(limits_of(settings))
-            sites = front.sites(listeners, registry)
+            sites = [*front.sites(listeners, registry), *front.monitor_sites(monitors, registry)]
             async with trio.open_nursery() as nursery:
                 reload = Reload(settings, read, addresses, registry, server, front)
                 nursery.start_soon(_obey, signals, server, nursery, reload)
                 nursery.start_soon(front.watch)
                 nursery.start_soon(_feed_watchdog, registry)
-                _announce(settings, addresses)
+                _announce(settings, addresses, [describe(listener) for listener in monitors])
                 _warn(settings, addresses, registry)
                 systemd.notify("READY=1")
                 await server.run([*sites, admin])
@@ -75,8 +79,24 @@ async def run(settings: Settings, read: Callable[[], Settings]) -> None:
     log.info("stopped")
 
 
-async def _listen(settings: Settings) -> list[trio.SocketListener]:
-    return [listener for address in settings.listen for listener in await listen(address)]
+async def _open_listeners(
+    settings: Settings, sockets: Sequence[tuple[str, socket.socket]]
+) -> tuple[list[trio.SocketListener], list[trio.SocketListener]]:
+    """Those of the registry, and those of /metrics alone: sockets that systemd holds, where there are such.
+
+    A socket is for /metrics if it has that name, or the address of ``metrics.listen``. Raises OSError.
+    """
+    apart = settings.metrics.listen
+    public: list[trio.SocketListener] = []
+    monitors: list[trio.SocketListener] = []
+    for name, taken in sockets:
+        listener = adopt(taken)
+        (monitors if name == _METRICS or describe(listener) == apart else public).append(listener)
+    if not public:
+        public = [listener for address in settings.listen for listener in await listen(address)]
+    if not monitors and apart:
+        monitors = await listen(apart)
+    return public, monitors
 
 
 def _raise_descriptor_limit() -> int:
@@ -134,8 +154,8 @@ def _warn(settings: Settings, addresses: Sequence[str], registry: Registry) -> N
         log.warning("passwords and tokens cross the network without TLS: see http.tls_certificate", listen=exposed)
 
 
-def _announce(settings: Settings, addresses: Sequence[str]) -> None:
-    log.info("listening", addresses=addresses, data=str(Path(settings.data).resolve()))
+def _announce(settings: Settings, addresses: Sequence[str], monitors: Sequence[str]) -> None:
+    log.info("listening", addresses=addresses, metrics=monitors, data=str(Path(settings.data).resolve()))
     if sys.stdout.isatty():
         greeting = [
             f"Cargohold listens on {', '.join(addresses)}",

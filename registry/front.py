@@ -14,6 +14,7 @@ from registry.http.certificates import CertificateFiles, Certificates, LoadedCer
 from registry.http.limits import Places, RequestLimit
 from registry.http.monitor import Monitor
 from registry.http.proxies import OriginFinder, TrustedProxies
+from registry.http.routes import MONITOR_ROUTES
 from registry.http.server import Site
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 _DESCRIPTORS_EACH = 2
 """Of a connection: its socket, and the file that it reads or writes."""
+
+_MONITORS = 64
+"""So many connections at a time may ask for nothing but metrics."""
 
 log = structlog.get_logger()
 
@@ -55,6 +59,11 @@ class Front:
             )
             for listener in listeners
         ]
+
+    def monitor_sites(self, listeners: Sequence[trio.SocketListener], registry: Registry) -> list[Site]:
+        """Where /metrics is told to whoever asks, and nothing can be pulled or pushed: in plain HTTP."""
+        app, places = make_app(registry, monitor=self.monitor, routes=MONITOR_ROUTES), Places(_MONITORS)
+        return [Site(listener, app, places=places) for listener in listeners]
 
     async def prepare(self, settings: HttpSettings) -> LoadedCertificate | None:
         """What ``follow`` needs of the files that other settings name. Raises CertificateUnusable.

@@ -101,7 +101,7 @@ def keep_fixed(current: Settings, read: Settings) -> Settings:
         names = ("tls_certificate", "tls_key", "tls_client_ca")
         http = replace(http, **{name: getattr(current.http, name) for name in names})
     storage = replace(read.storage, allow_network=current.storage.allow_network)
-    return replace(read, data=current.data, listen=current.listen, http=http, storage=storage)
+    return replace(read, data=current.data, listen=current.listen, metrics=current.metrics, http=http, storage=storage)
 
 
 def differences(one: Settings, other: Settings) -> list[str]:

@@ -39,16 +39,17 @@ def watchdog_seconds() -> float | None:
     return int(microseconds) / 1e6 if microseconds.isdigit() and int(microseconds) and is_ours else None
 
 
-def take_sockets() -> list[socket.socket]:
-    """The listening sockets that a socket unit holds open for this process, now its to close; others hold them too.
+def take_sockets() -> list[tuple[str, socket.socket]]:
+    """The listening sockets that socket units hold open for this process, now its to close; others hold them too.
 
-    They are taken once: the environment is cleared of them. Raises OSError for what does not listen to a stream.
+    Each comes with its name (systemd.socket(5), FileDescriptorName=), by default that of its unit. They are taken once:
+    the environment is cleared of them. Raises OSError for what does not listen to a stream.
     """
     count, names, process = (os.environ.pop(f"LISTEN_{name}", "") for name in ("FDS", "FDNAMES", "PID"))
     if process != str(os.getpid()) or not count.isdigit():
         return []
     labels = [*names.split(":"), *[""] * int(count)]
-    return [_take(_FIRST_DESCRIPTOR + place, labels[place]) for place in range(int(count))]
+    return [(labels[place], _take(_FIRST_DESCRIPTOR + place, labels[place])) for place in range(int(count))]
 
 
 def _take(descriptor: int, name: str) -> socket.socket:

@@ -120,6 +120,9 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 )
 def test_an_address_has_a_form(tmp_path: Path, address: str) -> None:
     assert "expected HOST:PORT, [IPV6]:PORT or unix:PATH" in refused(tmp_path, listen=[address])
+    if address:  # "" is none
+        message = refused(tmp_path, environment={"CARGOHOLD_METRICS__LISTEN": address})
+        assert f"metrics.listen = {address!r}: expected HOST:PORT" in message
 
 
 def test_at_least_one_address(tmp_path: Path) -> None:

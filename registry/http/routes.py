@@ -87,6 +87,12 @@ ROUTES: Final = (
     ),
 )
 
+MONITOR_ROUTES: Final = (
+    Route("metrics", "/metrics", {"GET": Method(metrics.get, Action.PROBE)}),
+    Route("ready", "/ready", {"GET": Method(probes.ready, Action.PROBE)}),
+)
+"""What a listener answers that is there for this alone: whoever reaches it may ask."""
+
 _OPERATE = Action.OPERATE
 
 ADMIN_ROUTES: Final = (

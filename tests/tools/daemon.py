@@ -23,9 +23,8 @@ import fcntl, os, sys
 taken = [fcntl.fcntl(int(number), fcntl.F_DUPFD_CLOEXEC, 100) for number in sys.argv[1].split(",")]
 for place, number in enumerate(taken, 3):
     os.dup2(number, place)
-names = ":".join("cargohold.socket" for _ in taken)
-passed = {"LISTEN_FDS": str(len(taken)), "LISTEN_FDNAMES": names, "LISTEN_PID": str(os.getpid())}
-os.execve(sys.argv[2], sys.argv[2:], {**os.environ, **passed})
+passed = {"LISTEN_FDS": str(len(taken)), "LISTEN_FDNAMES": sys.argv[2], "LISTEN_PID": str(os.getpid())}
+os.execve(sys.argv[3], sys.argv[3:], {**os.environ, **passed})
 """
 
 
@@ -43,6 +42,8 @@ class Daemon:
         """Of ``serve``, beside those for the folder and the port."""
         self.sockets: list[socket.socket] = []
         """Handed over as systemd does, instead of a port."""
+        self.socket_names: list[str] = []
+        """Of these sockets, if they are not all of one unit."""
         self.port = 0
         self.process: subprocess.Popen[bytes]
 
@@ -56,7 +57,8 @@ class Daemon:
         command = [*self.prefix, *serve]
         numbers = [each.fileno() for each in self.sockets]
         if numbers:
-            command = [sys.executable, "-c", _HAND_OVER, ",".join(map(str, numbers)), *serve]
+            names = self.socket_names or ["cargohold.socket"] * len(numbers)
+            command = [sys.executable, "-c", _HAND_OVER, ",".join(map(str, numbers)), ":".join(names), *serve]
         if "CARGOHOLD_LISTEN" not in self._settings:
             command += ["--listen", self.host]
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready, self.log.open("ab") as log:
