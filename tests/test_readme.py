@@ -34,7 +34,7 @@ def test_the_settings_are_those_of_the_program_with_their_defaults() -> None:
 
 
 def test_the_files_it_names_are_there() -> None:
-    for path in re.findall(r"(?<!/)(?:systemd|\.ci)/[\w.-]+", README):
+    for path in re.findall(r"(?<!/)(?:systemd|\.ci|monitoring)/[\w.-]+", README):
         assert (ROOT / path).exists(), path
 
 
