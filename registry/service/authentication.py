@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import re
 import sqlite3
-import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from registry.service.throttle import Buckets, Throttle
 from registry.service.tokens import Login, hash_of, principal_of
 from registry.service.users import Users
 from registry.store import accounts, audit
+from registry.store.clock import wall_ms
 from registry.store.space import StorageFull
 
 if TYPE_CHECKING:
@@ -80,14 +80,17 @@ class Authentication:
 
     async def authenticate(self, credentials: Credentials, address: str) -> Principal:
         """Raises Unauthorized for credentials that are not good, whatever anonymous rights would allow; and
-        TooManyRequests for somebody who tries too many.
+        TooManyRequests for somebody who tries too many. An open registry asks nobody.
         """
-        if credentials is None or self._registry.policy.access.mode == "open":
+        if credentials is None:
             return replace(ANONYMOUS, address=address)
         if isinstance(credentials, Basic):
             return (await self.log_in(credentials.name, credentials.password, address)).principal
         login = await self._log_in_by_secret(credentials.token, address)
-        return login.principal if login is not None else self._by_token(credentials.token, address)
+        principal = self._by_token(credentials.token, "access", address) if login is None else login.principal
+        if principal is None:
+            raise Unauthorized("the token is unknown, or has expired", is_token_bad=True)
+        return principal
 
     async def log_in(self, name: str, password: str, address: str) -> Login:
         """By password, or by what stands for one: the secret of a robot, the token of an issuer.
@@ -107,9 +110,8 @@ class Authentication:
 
     async def resume(self, text: str, address: str) -> Login:
         """By a refresh token. Raises Unauthorized, TooManyRequests."""
-        token = self._registry.tokens.find(text, "refresh")
-        principal = None if token is None else replace(principal_of(token, kind_of(token.principal)), address=address)
-        if principal is None or not self.is_current(principal):
+        principal = self._by_token(text, "refresh", address)
+        if principal is None:
             raise await self._refused_secret("", address, "refresh token unknown, or of no use any more")
         return Login(principal)
 
@@ -127,12 +129,13 @@ class Authentication:
         """What is stored of a password (see ``passwords.hash_password``)."""
         return await self._passwords.hash(password)
 
-    def _by_token(self, text: str, address: str) -> Principal:
-        token = self._registry.tokens.find(text)
-        principal = None if token is None else replace(principal_of(token, kind_of(token.principal)), address=address)
-        if principal is None or not self.is_current(principal):
-            raise Unauthorized("the token is unknown, or has expired", is_token_bad=True)
-        return principal
+    def _by_token(self, text: str, kind: str, address: str) -> Principal | None:
+        """Whose token it is; None for one that is unknown, has expired, or is of no use any more."""
+        token = self._registry.tokens.find(text, kind)
+        if token is None:
+            return None
+        principal = replace(principal_of(token, kind_of(token.principal)), address=address)
+        return principal if self.is_current(principal) else None
 
     def is_current(self, principal: Principal) -> bool:
         """Whether it is still there, with the password or secret that it proved itself by."""
@@ -205,7 +208,7 @@ class Authentication:
 
     async def _note_use(self, account: Account | None) -> None:
         """Remember when an account was last used; a disk that is full keeps nobody out."""
-        if account is None or (account.used_ms or 0) > _now_ms() - _USED_MS:
+        if account is None or (account.used_ms or 0) > wall_ms() - _USED_MS:
             return
         with suppress(sqlite3.Error, StorageFull, OSError):
             await self._registry.database.write(accounts.set_used, account.id)
@@ -229,8 +232,4 @@ def _counted(address: str) -> str | None:
 
 
 def _is_alive(account: Account) -> bool:
-    return account.expires_ms is None or account.expires_ms > _now_ms()
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+    return account.expires_ms is None or account.expires_ms > wall_ms()

@@ -9,7 +9,6 @@ import hashlib
 import json
 import secrets
 import sqlite3
-import time
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ import trio
 from registry.oci.scopes import Scope
 from registry.service.principals import ANONYMOUS, Kind, Principal
 from registry.store import audit, tokens
+from registry.store.clock import wall_ms
 from registry.store.space import StorageFull
 from registry.store.tokens import Token
 
@@ -75,7 +75,7 @@ class Tokens:
         scopes = tuple(dict.fromkeys(scope for scope in granted if scope is not None))
         if principal.kind is Kind.ANONYMOUS:
             return await self._issue_anonymous(scopes)
-        policy, now_ms = self._registry.policy.access, _now_ms()
+        policy, now_ms = self._registry.policy.access, wall_ms()
         token, row = _make(login, "access", now_ms, policy.token_seconds, scopes)
         await self._keep(row)
         issued = Issued(token, now_ms, (row.expires_ms - now_ms) // 1000, scopes)
@@ -90,7 +90,7 @@ class Tokens:
 
     async def _issue_anonymous(self, scopes: tuple[Scope, ...]) -> Issued:
         """Everybody without credentials shares one token, a new one after half its life: it says nothing of anybody."""
-        known, now_ms = self._anonymous, _now_ms()
+        known, now_ms = self._anonymous, wall_ms()
         life_ms = int(self._registry.policy.access.token_seconds * 1000)
         if known is None or not known.issued_ms <= now_ms < known.issued_ms + life_ms // 2:
             token, row = _make(Login(ANONYMOUS), "access", now_ms, life_ms / 1000, None)
@@ -103,7 +103,7 @@ class Tokens:
         """The row of a token while it is valid by itself."""
         token_hash = hash_of(text)
         unstored = self._unstored.get(token_hash)
-        if unstored is not None and unstored.kind == kind and unstored.created_ms <= _now_ms() < unstored.expires_ms:
+        if unstored is not None and unstored.kind == kind and unstored.created_ms <= wall_ms() < unstored.expires_ms:
             return unstored
         return self._registry.database.read_now(tokens.find, token_hash, kind)
 
@@ -177,7 +177,3 @@ def _make(login: Login, kind: str, now_ms: int, seconds: float, scopes: tuple[Sc
         expires_ms=expires_ms,
     )
     return text, row
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

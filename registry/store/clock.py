@@ -16,6 +16,11 @@ AHEAD_MS = 5 * 60_000
 """What the database saves of it is at most so far ahead of the mark in the blob folder."""
 
 
+def wall_ms() -> int:
+    """Milliseconds since the epoch, as the machine has them: for display, and for what expires at a moment."""
+    return time.time_ns() // 1_000_000
+
+
 def boottime_ms() -> int:
     """Milliseconds since the machine started, those of its sleep counted (CLOCK_BOOTTIME)."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000

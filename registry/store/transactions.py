@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
+
+from registry.store.clock import wall_ms
 
 if TYPE_CHECKING:
     import sqlite3
@@ -18,7 +19,7 @@ class ReadTx:
 
     def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
         self._connection = connection
-        self.now_ms = time.time_ns() // 1_000_000
+        self.now_ms = wall_ms()
         """Milliseconds since the epoch, for display."""
         self.clock_ms = clock.now_ms()
         """Milliseconds on the daemon's clock, for ages."""
