@@ -86,4 +86,4 @@ def _answer(issued: Issued, refresh_token: str | None = None) -> Answer:
     login = issued.refresh_token or refresh_token
     if login is not None:
         document["refresh_token"] = login
-    return json_answer(200, document, ("Cache-Control", "no-store"), ("Content-Type", "application/json"))
+    return json_answer(200, document, ("Cache-Control", "no-store"))
