@@ -64,10 +64,7 @@ class _Rules:
         for subject, pattern, words in rules.list_rules(tx):
             rule = Pattern.parse(pattern), parse_rights(words.split())
             by_subject.setdefault(subject, []).append(rule)
-        groups: dict[str, list[str]] = {}
-        for group, member in accounts.list_members(tx):
-            groups.setdefault(member, []).append(group)
-        return cls(rules.version(tx), by_subject, groups)
+        return cls(rules.version(tx), by_subject, accounts.groups_by_member(tx))
 
     def rights(self, principal: Principal, name: str) -> Right:
         allowed = Right.NONE

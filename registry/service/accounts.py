@@ -68,7 +68,7 @@ async def remove(registry: Registry, author: Author, name: str, kind: Kind) -> N
 
 async def list_groups(registry: Registry) -> dict[str, list[str]]:
     """The members of each group."""
-    return await registry.database.read(_groups)
+    return await registry.database.read(accounts.members_by_group)
 
 
 async def join(registry: Registry, author: Author, group: str, members: Iterable[str]) -> list[str]:
@@ -113,7 +113,7 @@ def unknown(name: str) -> ParameterInvalid:
 
 
 def _list(tx: ReadTx, kind: Kind) -> list[Listed]:
-    groups = _groups_of_members(tx)
+    groups = accounts.groups_by_member(tx)
     return [
         Listed(
             each.name,
@@ -128,21 +128,7 @@ def _list(tx: ReadTx, kind: Kind) -> list[Listed]:
 
 
 def _scopes(tx: ReadTx, name: str) -> list[str]:
-    return [f"{pattern}:{words.replace(' ', ',')}" for _, pattern, words in rules.list_rules_of(tx, name)]
-
-
-def _groups_of_members(tx: ReadTx) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for group, member in accounts.list_members(tx):
-        found.setdefault(member, []).append(group)
-    return found
-
-
-def _groups(tx: ReadTx) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for group, member in accounts.list_members(tx):
-        found.setdefault(group, []).append(member)
-    return found
+    return [f"{pattern}:{words.replace(' ', ',')}" for _, pattern, words in rules.list_rules(tx, name)]
 
 
 def _add_user(tx: WriteTx, author: Author, name: str, secret_hash: str, groups: list[str]) -> None:
@@ -160,7 +146,7 @@ def _set_password(tx: WriteTx, author: Author, name: str, secret_hash: str) -> N
 
 
 def _remove(tx: WriteTx, author: Author, name: str, kind: Kind) -> None:
-    groups, scopes = _groups_of_members(tx).get(name, []), _scopes(tx, name)
+    groups, scopes = accounts.groups_by_member(tx).get(name, []), _scopes(tx, name)
     if not accounts.remove(tx, name, kind):
         raise unknown(name)
     parts = [f"{word} {' '.join(found)}" for word, found in (("groups", groups), ("rules", scopes)) if found]

@@ -50,7 +50,7 @@ class Verdict:
 
 async def list_rules(registry: Registry, subject: str | None) -> list[Rule]:
     """Those of a subject, or all."""
-    rows = await registry.database.read(_list, subject)
+    rows = await registry.database.read(rules.list_rules, subject)
     return [Rule(name, pattern, words.split()) for name, pattern, words in rows]
 
 
@@ -138,12 +138,6 @@ def _rights(tx: ReadTx, subject: str, pattern: str) -> Right:
 
 def _text(rights: Right) -> str:
     return " ".join(words_of(rights))
-
-
-def _list(tx: ReadTx, subject: str | None) -> list[tuple[str, str, str]]:
-    if subject is None:
-        return rules.list_rules(tx)
-    return rules.list_rules_of(tx, subject)
 
 
 def _principal_of(subject: str) -> Principal:

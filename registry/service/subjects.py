@@ -98,7 +98,7 @@ async def is_known(registry: Registry, subject: str) -> bool:
     rules = [rule for issuer in registry.policy.access.issuers for rule in issuer.rules]
     if any(group in rule.groups for rule in rules):
         return True
-    return any(group == name for name, _ in await registry.database.read(accounts.list_members))
+    return group in await registry.database.read(accounts.members_by_group)
 
 
 def require_known_if_unusual(registry: Registry, subject: str) -> None:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from registry.store.transactions import ReadTx, WriteTx
 
 _COLUMNS = "id, name, kind, secret_hash, created_ms, expires_ms, used_ms"
+_MEMBERS = "SELECT group_name, member FROM group_member"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,15 @@ def leave(tx: WriteTx, group: str, member: str) -> bool:
     return tx.execute("DELETE FROM group_member WHERE group_name = ? AND member = ?", group, member).rowcount > 0
 
 
-def list_members(tx: ReadTx) -> list[tuple[str, str]]:
-    """Every pair of a group and a member of it."""
-    return [(group, member) for group, member in tx.execute("SELECT group_name, member FROM group_member")]
+def members_by_group(tx: ReadTx) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for group, member in tx.execute(_MEMBERS):
+        found.setdefault(group, []).append(member)
+    return found
+
+
+def groups_by_member(tx: ReadTx) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for group, member in tx.execute(_MEMBERS):
+        found.setdefault(member, []).append(group)
+    return found

@@ -14,16 +14,11 @@ def version(tx: ReadTx) -> int:
     return int(current)
 
 
-def list_rules(tx: ReadTx) -> list[tuple[str, str, str]]:
-    """Subject, pattern and rights of each rule."""
-    rows = tx.execute("SELECT subject, pattern, rights FROM rule ORDER BY subject, pattern")
-    return [(subject, pattern, rights) for subject, pattern, rights in rows]
-
-
-def list_rules_of(tx: ReadTx, subject: str) -> list[tuple[str, str, str]]:
-    """Likewise, those of one subject."""
-    rows = tx.execute("SELECT subject, pattern, rights FROM rule WHERE subject = ? ORDER BY pattern", subject)
-    return [(name, pattern, rights) for name, pattern, rights in rows]
+def list_rules(tx: ReadTx, subject: str | None = None) -> list[tuple[str, str, str]]:
+    """Subject, pattern and rights of each rule; of one subject, or of all."""
+    of_subject, values = ("", ()) if subject is None else (" WHERE subject = ?", (subject,))
+    rows = tx.execute(f"SELECT subject, pattern, rights FROM rule{of_subject} ORDER BY subject, pattern", *values)
+    return rows.fetchall()
 
 
 def find(tx: ReadTx, subject: str, pattern: str) -> str | None:
