@@ -124,7 +124,8 @@ async def push(
     def push_if_met(tx: WriteTx) -> None:
         rights = registry.access.rights_in(tx, principal, name)
         _check(tx, name, reference, condition, rights)
-        _require(tx, name, digest, tags_to_point, manifest, rights)
+        if Right.PUSH not in rights:  # else there is nothing to look up
+            _require(tx, name, digest, tags_to_point, manifest, rights)
         _push(tx, name, digest, tags_to_point, manifest, principal.author, allow_missing=registry.policy.allow_missing)
 
     if registry.restoration.is_open:

@@ -87,9 +87,8 @@ class Uploads:
         Cancelled, or left by its sender, it keeps what had arrived. Raises BlobUploadUnknown, UploadBusy,
         UploadOffsetInvalid, SizeInvalid.
         """
-        self.find(name, principal, upload_id)  # whether a stranger's upload is busy is not told
+        upload = self.find(name, principal, upload_id)  # first: whether a stranger's upload is busy is not told
         with self.writing(upload_id):
-            upload = self.find(name, principal, upload_id)
             length = upload.expect(chunk.content_range, chunk.content_length)
             content_hash = self._hashes.take(upload, upload.algorithm)
             async with self._open(upload, length) as file:
@@ -107,9 +106,8 @@ class Uploads:
 
         Until then the session stays as it was: the chunk's bytes don't count. Raises as ``append``, and DigestInvalid.
         """
-        self.find(name, principal, upload_id)  # whether a stranger's upload is busy is not told
+        upload = self.find(name, principal, upload_id)  # first: whether a stranger's upload is busy is not told
         with self.writing(upload_id):
-            upload = self.find(name, principal, upload_id)
             length = upload.expect(chunk.content_range, chunk.content_length)
             content_hash = self._hashes.take(upload, digest.algorithm)
             if content_hash is not None:
