@@ -18,6 +18,7 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 
 LARGEST_LEEWAY_SECONDS = 300
 
+# As service.subjects has them, which settings can't import; its tests compare them.
 _RESERVED = {"anonymous", "authenticated", "group", "operator", "robot", "user"}
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _GROUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from registry.oci.strict_json import loads_object
 from registry.service.key_sets import KeySet
+from registry.service.principals import is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from registry.store.hops import Hops
 
 LIMIT_BYTES = 16 * 1024
-
-_SUBJECT_LIMIT = 1024
-"""Characters; a Kubernetes service account takes up to 338."""
 
 _LAST_MOMENT = 253402300799
 """The end of the year 9999, in seconds."""
@@ -179,14 +177,8 @@ def _check_signature_and_claims(token: str, key: Key, algorithm: str, policy: Is
 
 
 def _subject(claims: dict[str, Any]) -> str:
-    """What can stand in a name: one line of visible characters."""
     subject = claims["sub"]
-    if (
-        not isinstance(subject, str)
-        or not 0 < len(subject) <= _SUBJECT_LIMIT
-        or not subject.isprintable()
-        or subject != subject.strip()
-    ):
+    if not isinstance(subject, str) or not is_name(subject):
         raise TokenRefused(f"sub can't be a name: {_shown(subject)}")
     return subject
 

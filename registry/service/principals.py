@@ -57,3 +57,11 @@ GROUP_PREFIX = "group:"
 
 RESERVED = frozenset({ANONYMOUS.name, OPERATOR.name, AUTHENTICATED})
 """No user's name."""
+
+_NAME_LIMIT = 1024
+"""Characters; a Kubernetes service account takes up to 338."""
+
+
+def is_name(text: str) -> bool:
+    """Whether it can stand in a name: one line of visible characters."""
+    return 0 < len(text) <= _NAME_LIMIT and text.isprintable() and text == text.strip()

@@ -9,7 +9,15 @@ import re
 from typing import TYPE_CHECKING
 
 from registry.oci.errors import ParameterInvalid
-from registry.service.principals import ANONYMOUS, AUTHENTICATED, GROUP_PREFIX, OPERATOR, RESERVED, ROBOT_PREFIX
+from registry.service.principals import (
+    ANONYMOUS,
+    AUTHENTICATED,
+    GROUP_PREFIX,
+    OPERATOR,
+    RESERVED,
+    ROBOT_PREFIX,
+    is_name,
+)
 from registry.store import accounts
 
 if TYPE_CHECKING:
@@ -20,8 +28,6 @@ _ROBOT = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 _GROUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ISSUER = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
-_NAME_LIMIT = 1024
-
 _NO_USERS = RESERVED | {"group", "robot"}
 _NO_ISSUERS = {"group", "robot", "user"}
 
@@ -29,33 +35,21 @@ _NO_ISSUERS = {"group", "robot", "user"}
 def parse_user(text: str) -> str:
     if text in _NO_USERS:
         raise ParameterInvalid(f"{text} means something else here, and is no user's name; choose another one")
-    if not _USER.fullmatch(text):
-        raise ParameterInvalid(
-            f"{_shown(text)} is no user's name: expected 1 to 128 letters, digits, '.', '_', '@' and '-', a letter or "
-            "digit first"
-        )
+    _require(_USER, text, text, "no user's name: expected 1 to 128 letters, digits, '.', '_', '@' and '-'")
     return text
 
 
 def parse_robot(text: str) -> str:
     """The name of its principal, ``robot:NAME``, which is understood too."""
     name = text.removeprefix(ROBOT_PREFIX)
-    if not _ROBOT.fullmatch(name):
-        raise ParameterInvalid(
-            f"{_shown(text)} is no robot's name: expected 1 to 128 lower-case letters, digits, '.', '_' and '-', a "
-            "letter or digit first"
-        )
+    _require(_ROBOT, name, text, "no robot's name: expected 1 to 128 lower-case letters, digits, '.', '_' and '-'")
     return ROBOT_PREFIX + name
 
 
 def parse_group(text: str) -> str:
     """The name without ``group:``, which is understood too."""
     name = text.removeprefix(GROUP_PREFIX)
-    if not _GROUP.fullmatch(name):
-        raise ParameterInvalid(
-            f"{_shown(text)} is no group's name: expected 1 to 64 letters, digits, '.', '_' and '-', a letter or "
-            "digit first"
-        )
+    _require(_GROUP, name, text, "no group's name: expected 1 to 64 letters, digits, '.', '_' and '-'")
     return name
 
 
@@ -83,9 +77,9 @@ def parse_subject(text: str) -> str:
         return parse_robot(text)
     if found and kind == "group":
         return GROUP_PREFIX + parse_group(text)
-    if found and not (_ISSUER.fullmatch(kind) and kind not in _NO_ISSUERS and _is_name(name)):
+    if found and not (_ISSUER.fullmatch(kind) and kind not in _NO_ISSUERS and is_name(name)):
         raise _no_subject(text)
-    if not found and not _is_name(text):
+    if not found and not is_name(text):
         raise _no_subject(text)
     return text
 
@@ -107,16 +101,16 @@ def require_known_if_unusual(registry: Registry, subject: str) -> None:
         raise _no_subject(subject)
 
 
+def _require(form: re.Pattern[str], name: str, text: str, expected: str) -> None:
+    if not form.fullmatch(name):
+        raise ParameterInvalid(f"{_shown(text)} is {expected}, a letter or digit first")
+
+
 def _no_subject(text: str) -> ParameterInvalid:
     return ParameterInvalid(
         f"{_shown(text)} is nobody who could have rights: expected a user's name, robot:NAME, group:NAME, anonymous, "
         "authenticated, or ISSUER:SUBJECT"
     )
-
-
-def _is_name(text: str) -> bool:
-    """One line of visible characters."""
-    return 0 < len(text) <= _NAME_LIMIT and text.isprintable() and text == text.strip()
 
 
 def _shown(text: str) -> str:

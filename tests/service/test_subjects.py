@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from registry import issuer_settings
 from registry.oci.errors import ParameterInvalid
+from registry.service import subjects
 from registry.service.subjects import parse_group, parse_member, parse_robot, parse_subject, parse_user
 
 
@@ -98,3 +100,8 @@ def test_what_is_no_member(name: str) -> None:
     with pytest.raises(ParameterInvalid):
         parse_member(name)
     assert parse_member("robot:ci") == "robot:ci"
+
+
+def test_the_settings_of_issuers_have_the_same_names() -> None:
+    assert issuer_settings._RESERVED == subjects._NO_USERS | subjects._NO_ISSUERS
+    assert (issuer_settings._NAME, issuer_settings._GROUP) == (subjects._ISSUER, subjects._GROUP)
