@@ -7,6 +7,7 @@ push brings it back. When it has been condemned for the horizon its row goes, an
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -274,6 +275,6 @@ class Garbage:
         self.ended_at = trio.current_time()
         self.last_totals, self.last_seconds, self.last_failure = totals, seconds, None
         counts = asdict(totals)
-        self.all_time = Totals(**{name: count + counts[name] for name, count in asdict(self.all_time).items()})
+        self.all_time = Totals(**Counter(asdict(self.all_time)) + Counter(counts))
         if not totals.is_nothing:
             log.info("garbage collected", seconds=round(seconds, 3), **counts)

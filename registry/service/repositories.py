@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -38,12 +39,11 @@ async def delete(registry: Registry, author: Author, name: RepositoryName) -> De
     open_uploads = await registry.database.write(_begin, author, name)
     for upload_id in open_uploads:
         await registry.uploads.end(upload_id)
-    deleted = Deleted(uploads=len(open_uploads))
+    deleted = Counter(uploads=len(open_uploads))
     limit = registry.policy.garbage.batch
     while (step := await registry.database.write(repositories.delete_some, name, limit=limit)) is not None:
-        counts = asdict(step)
-        deleted = Deleted(**{key: count + counts[key] for key, count in asdict(deleted).items()})
-    return deleted
+        deleted.update(asdict(step))
+    return Deleted(**deleted)
 
 
 def _read_usage(tx: ReadTx, name: RepositoryName | None) -> Usages:
@@ -51,7 +51,7 @@ def _read_usage(tx: ReadTx, name: RepositoryName | None) -> Usages:
         return Usages(usage.total(tx), usage.of_all(tx))
     found = usage.of_one(tx, name.value)
     if found is None:
-        raise _unknown(name)
+        raise unknown(name)
     return Usages(usage.total(tx), [found])
 
 
@@ -59,11 +59,12 @@ def _begin(tx: WriteTx, author: Author, name: RepositoryName) -> list[str]:
     """The audit says so before anything goes; the open uploads."""
     found = usage.of_one(tx, name.value)
     if found is None:
-        raise _unknown(name)
+        raise unknown(name)
     before = f"{found.tags} tags, {found.manifests} manifests, {found.blobs} blobs"
     audit.record(tx, author, "repository deleted", repository=name.value, before=before)
     return uploads.list_of_repository(tx, name)
 
 
-def _unknown(name: RepositoryName) -> ParameterInvalid:
+def unknown(name: RepositoryName) -> ParameterInvalid:
+    """What to raise where there is no such repository."""
     return ParameterInvalid(f"there is no repository {name}; cargohold repo list says which there are")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from registry.oci.digests import Digest
 from registry.oci.errors import ParameterInvalid
+from registry.service.repositories import unknown
 from registry.store import manifests, reachability, repositories, tags
 
 if TYPE_CHECKING:
@@ -78,5 +79,5 @@ def _earlier(tx: ReadTx, repository: int, name: RepositoryName, tag: Tag, before
 def _repository(tx: ReadTx, name: RepositoryName) -> int:
     repository = repositories.find(tx, name)
     if repository is None:
-        raise ParameterInvalid(f"there is no repository {name}; cargohold repo list says which there are")
+        raise unknown(name)
     return repository
