@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from registry.oci import manifest as oci_manifest
 from registry.oci.digests import Digest
 from registry.oci.errors import ManifestInvalid
-from registry.store import manifests, schema
+from registry.store import manifests, schema, snapshot
 from registry.store.clock import Clock
 from registry.store.failures import code
 from registry.store.transactions import ReadTx
@@ -26,9 +26,6 @@ _LIMIT = 100
 """Most findings of one kind."""
 
 _PAGE = 500
-
-_STEPS = 10_000
-"""After how many of SQLite's steps, about a millisecond, the clock is looked at."""
 
 _OTHER_BYTES = "the bytes of the manifest have another digest; push it again"
 
@@ -90,11 +87,8 @@ class OutOfTime(Exception):
 @contextmanager
 def _reading(path: Path, limit_seconds: float) -> Iterator[sqlite3.Connection]:
     """A connection that only reads. Raises OutOfTime."""
-    end = time.monotonic() + limit_seconds
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)) as connection:
-        connection.set_progress_handler(lambda: time.monotonic() >= end, _STEPS)
-        # SQLite before 3.42 does not ask that handler while it looks at the pages of a table.
+    with snapshot.reading(path, time.monotonic() + limit_seconds) as connection:
+        # SQLite before 3.42 does not ask for the deadline while it looks at the pages of a table.
         timer = threading.Timer(min(limit_seconds, threading.TIMEOUT_MAX), connection.interrupt)
         timer.daemon = True
         timer.start()

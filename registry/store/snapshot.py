@@ -41,7 +41,7 @@ def take(database: Path, target: Path, *, limit_seconds: float = math.inf) -> No
     for leftover in (new, new.with_name(f"{new.name}-journal")):
         leftover.unlink(missing_ok=True)
     try:
-        with _opened(database, deadline) as connection:
+        with reading(database, deadline) as connection:
             connection.execute("VACUUM INTO ?", (str(new),))
         check(new, deadline)
     except sqlite3.Error:
@@ -57,7 +57,7 @@ def take(database: Path, target: Path, *, limit_seconds: float = math.inf) -> No
 
 
 @contextmanager
-def _opened(path: Path, deadline: float) -> Iterator[sqlite3.Connection]:
+def reading(path: Path, deadline: float) -> Iterator[sqlite3.Connection]:
     """A connection that only reads, and is interrupted at the deadline."""
     uri = f"{path.absolute().as_uri()}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
@@ -67,7 +67,7 @@ def _opened(path: Path, deadline: float) -> Iterator[sqlite3.Connection]:
 
 def check(path: Path, deadline: float = math.inf) -> None:
     """SQLite's own checks of the whole file. Raises SnapshotDamaged, sqlite3.Error."""
-    with _opened(path, deadline) as connection:
+    with reading(path, deadline) as connection:
         (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         if verdict != "ok":
             raise SnapshotDamaged(f"{path}: {verdict}")
