@@ -76,7 +76,8 @@ def create(data: Path, path: Path, blobs: Path | None, *, force: bool) -> tuple[
         summary, saved = backups.summarize(tx), None
         if blobs is not None:
             saved = _save_blobs(tx, summary, data, stack, Copies(blobs))
-        written = _write(plain, temporary, path.name)
+        written = temporary / "written"
+        _write(plain, written, path.name, compressed=path.name.endswith(backups.SUFFIX))
         _require_new(path, force=force or is_folder)
         written.rename(path)
         folder.sync(path.parent)
@@ -93,10 +94,7 @@ def _require_new(path: Path, *, force: bool) -> None:
 def _copy_snapshot(snapshot: Path, temporary: Path) -> Path:
     """The daemon may put another one in its place meanwhile. The copy is checked: it may be of yesterday."""
     plain = temporary / "plain"
-    with snapshot.open("rb") as source, plain.open("xb") as file:
-        status = os.fstat(source.fileno())
-        with progress_bar("snapshot", status.st_size) as advance:
-            backups.write(source, file, advance, compressed=False, taken_ns=status.st_mtime_ns)
+    _write(snapshot, plain, "snapshot", compressed=False)
     for finding in backups.findings(plain):
         raise BackupUnusable(f"the daemon's snapshot is damaged: {finding}")
     return plain
@@ -109,14 +107,13 @@ def _save_blobs(tx: ReadTx, summary: Summary, data: Path, stack: ExitStack, copi
         return pairs.save(backups.needed_blobs(tx), Copies(data / "blobs"), copies, advance)
 
 
-def _write(plain: Path, temporary: Path, name: str) -> Path:
-    written = temporary / "written"
-    with plain.open("rb") as source, written.open("xb") as file:
-        status = os.fstat(source.fileno())
-        with progress_bar(name, status.st_size) as advance:
-            is_compressed = name.endswith(backups.SUFFIX)
-            backups.write(source, file, advance, compressed=is_compressed, taken_ns=status.st_mtime_ns)
-    return written
+def _write(snapshot: Path, target: Path, label: str, *, compressed: bool) -> None:
+    with (
+        snapshot.open("rb") as source,
+        target.open("xb") as file,
+        progress_bar(label, os.fstat(source.fileno()).st_size) as advance,
+    ):
+        backups.write(source, file, advance, compressed=compressed)
 
 
 def _name(taken_ns: int) -> str:

@@ -14,7 +14,7 @@ import zstandard
 
 from registry.oci.digests import Digest
 from registry.oci.names import Tag
-from registry.store import bodies, folder, schema, snapshot
+from registry.store import folder, manifests, repositories, schema, snapshot
 from registry.store.clock import Clock
 from registry.store.transactions import ReadTx
 
@@ -64,20 +64,18 @@ class Stored:
     needs: Sequence[Digest]
 
 
-def write(
-    source: IO[bytes], file: IO[bytes], advance: Callable[[int], object], *, compressed: bool, taken_ns: int
-) -> None:
+def write(source: IO[bytes], file: IO[bytes], advance: Callable[[int], object], *, compressed: bool) -> None:
     """Write a snapshot into an open file, durably; the file's time is that of the snapshot. Raises OSError."""
+    status = os.fstat(source.fileno())
     if compressed:
-        size = os.fstat(source.fileno()).st_size
         compressor = zstandard.ZstdCompressor(write_checksum=True)
-        with compressor.stream_writer(file, size=size, closefd=False) as writer:
+        with compressor.stream_writer(file, size=status.st_size, closefd=False) as writer:
             _copy(source, writer, advance)
     else:
         _copy(source, file, advance)
     file.flush()
     os.fchmod(file.fileno(), 0o600)
-    os.utime(file.fileno(), ns=(taken_ns, taken_ns))
+    os.utime(file.fileno(), ns=(status.st_mtime_ns, status.st_mtime_ns))
     os.fsync(file.fileno())
 
 
@@ -169,24 +167,20 @@ def needed_blobs(tx: ReadTx) -> Iterator[NeededBlob]:
 
 def list_manifests(tx: ReadTx, name: RepositoryName) -> dict[Digest, int] | None:
     """The manifests of a repository and their ids, the oldest first; None where there is no such repository."""
-    row = tx.execute("SELECT id FROM repository WHERE name = ?", name.value).fetchone()
-    if row is None:
+    repository = repositories.find(tx, name)
+    if repository is None:
         return None
-    rows = tx.execute("SELECT digest, id FROM manifest WHERE repository_id = ? AND NOT damaged ORDER BY id", row[0])
+    rows = tx.execute("SELECT digest, id FROM manifest WHERE repository_id = ? AND NOT damaged ORDER BY id", repository)
     return {Digest.parse(digest): manifest for digest, manifest in rows}
 
 
 def read_manifest(tx: ReadTx, manifest: int) -> Stored:
     """What is damaged has no bytes: a push of it under its digest is refused."""
-    columns = {column for _, column, *_ in tx.execute("PRAGMA table_info(manifest_body)")}
-    dictionary = "dictionary" if "dictionary" in columns else "NULL"  # manifests of earlier releases are not packed
-    media_type, size, stored, number = tx.execute(
-        f"SELECT media_type, size, body, {dictionary} FROM manifest JOIN manifest_body ON manifest_id = id"
-        " WHERE id = ?",
-        manifest,
-    ).fetchone()
+    columns = "media_type, digest, size"
+    media_type, digest, size = tx.execute(f"SELECT {columns} FROM manifest WHERE id = ?", manifest).fetchone()
+    body = manifests.read_body(tx, manifest, Digest.parse(digest), size)
     needs = tx.execute("SELECT DISTINCT digest FROM edge WHERE manifest_id = ? ORDER BY digest", manifest).fetchall()
-    return Stored(media_type, bodies.unpack(stored, number, size) or b"", [Digest.parse(digest) for (digest,) in needs])
+    return Stored(media_type, body or b"", [Digest.parse(digest) for (digest,) in needs])
 
 
 def list_tags(tx: ReadTx, name: RepositoryName) -> list[tuple[Tag, Digest]]:
@@ -207,7 +201,7 @@ def put_back(plain_file: Path, database: Path, stamp: str) -> list[Path]:
     new, aside = database.with_name(f"{database.name}.new"), database.with_name(f"{database.name}.before-{stamp}")
     try:
         with plain_file.open("rb") as source, new.open("wb") as file:
-            write(source, file, lambda _: None, compressed=False, taken_ns=os.fstat(source.fileno()).st_mtime_ns)
+            write(source, file, lambda _: None, compressed=False)
         moved = _keep(database, aside)
         new.rename(database)
     except OSError:
