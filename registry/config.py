@@ -14,7 +14,7 @@ from registry.addresses import find_exposure, is_address, is_network, is_web_add
 from registry.issuer_settings import IssuerSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
     from pathlib import Path
 
 _PREFIX = "CARGOHOLD_"
@@ -143,7 +143,7 @@ def load(
 ) -> tuple[Settings, list[Setting]]:
     """The effective settings. ``flags`` maps dotted keys to values. Raises ConfigError."""
     forms = dict(_forms(Settings))
-    effective = {key: Setting(key, value, "default") for key, value in _flatten(msgspec.to_builtins(Settings()), forms)}
+    effective = {key: Setting(key, value, "default") for key, value in flatten(msgspec.to_builtins(Settings()), forms)}
     layers = [*_read_file(file, forms), *_read_environment(environment, forms)]
     layers += [Setting(key, value, "command line") for key, value in (flags or {}).items()]
     for setting in layers:
@@ -165,11 +165,12 @@ def _forms(section: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{each.name}", hints[each.name]
 
 
-def _flatten(table: Mapping[str, Any], forms: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(table: Mapping[str, Any], forms: Container[str] = (), prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The dotted key and the value of each setting; a table is one where its key is among the forms."""
     for name, value in table.items():
         key = f"{prefix}{name}"
         if isinstance(value, dict) and key not in forms:
-            yield from _flatten(value, forms, f"{key}.")
+            yield from flatten(value, forms, f"{key}.")
         else:
             yield key, value
 
@@ -194,7 +195,7 @@ def _read_file(file: Path | None, forms: Mapping[str, Any]) -> list[Setting]:
         raise ConfigError(f"{file}: can't be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file}: not TOML: {error}") from None
-    return [Setting(key, value, str(file)) for key, value in _flatten(table, forms)]
+    return [Setting(key, value, str(file)) for key, value in flatten(table, forms)]
 
 
 def _read_environment(environment: Mapping[str, str], forms: Mapping[str, Any]) -> list[Setting]:

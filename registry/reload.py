@@ -11,15 +11,14 @@ import trio
 
 from registry import logs, systemd
 from registry.addresses import find_exposure
-from registry.config import ConfigError
+from registry.config import ConfigError, flatten
 from registry.http.certificates import CertificateUnusable
 from registry.http.connection import Limits
 from registry.policies import policy_of
 from registry.service.htpasswd import HtpasswdInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Callable, Sequence
 
     from registry.config import Settings
     from registry.front import Front
@@ -106,13 +105,5 @@ def keep_fixed(current: Settings, read: Settings) -> Settings:
 
 def differences(one: Settings, other: Settings) -> list[str]:
     """The dotted keys under which they differ."""
-    ours, others = (dict(_flatten(msgspec.to_builtins(settings))) for settings in (one, other))
+    ours, others = (dict(flatten(msgspec.to_builtins(settings))) for settings in (one, other))
     return [key for key in ours if ours[key] != others[key]]
-
-
-def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in table.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
