@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from registry.commands import (
+    EXIT_COULD_NOT_RUN,
     EXIT_FAILED,
     config_option,
     connected,
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from registry.store.pairs import Saved
     from registry.transfer.client import Client
     from registry.vault import Entry
-
-_EXIT_COULD_NOT_RUN = 2
 
 _LINKED = (
     "a blob that is a hard link is the same file as the registry's: if that one rots or is overwritten, or its disk is "
@@ -76,13 +75,13 @@ def create(file: Path | None, data: str | None, path: Path, blobs: Path | None, 
     folder = Path(load(file, data, ())[0].data)
     for each in (path, *([] if blobs is None else [blobs])):
         if each.resolve().is_relative_to(folder.resolve()):
-            fail(f"{each} is in the data folder, and would be lost with it", _EXIT_COULD_NOT_RUN)
-    with connected(file, data, failed=_EXIT_COULD_NOT_RUN) as client:
+            fail(f"{each} is in the data folder, and would be lost with it", EXIT_COULD_NOT_RUN)
+    with connected(file, data, failed=EXIT_COULD_NOT_RUN) as client:
         from registry import vault  # noqa: PLC0415 (on use)
 
         failure = client.operate("POST", "backup")["failure"]
         if failure is not None:
-            fail(f"the snapshot could not be taken: {failure}", _EXIT_COULD_NOT_RUN)
+            fail(f"the snapshot could not be taken: {failure}", EXIT_COULD_NOT_RUN)
         entry, saved = vault.create(folder, path, blobs, force=force)
     _say_created(entry, saved)
     sys.exit(EXIT_FAILED if saved and saved.missing else 0)
@@ -123,7 +122,7 @@ def list_(path: Path, *, as_json: bool) -> None:
     """List the snapshots in a folder, the newest first."""
     from registry import vault  # noqa: PLC0415 (on use)
 
-    with failures_in_one_line(_EXIT_COULD_NOT_RUN):
+    with failures_in_one_line(EXIT_COULD_NOT_RUN):
         entries = vault.list_folder(path)
     if as_json:
         say_json([{**asdict(entry), "path": str(entry.path), "taken_ms": entry.taken_ms} for entry in entries])
@@ -153,7 +152,7 @@ def verify(path: Path, blobs: Path | None, *, full: bool) -> None:
 
     if full and blobs is None:
         raise click.UsageError("--full reads the blobs: say where they are by --with-blobs DIR")
-    with failures_in_one_line(_EXIT_COULD_NOT_RUN):
+    with failures_in_one_line(EXIT_COULD_NOT_RUN):
         summary, found = vault.verify(path, blobs, full=full)
     for subject, fault in found:
         click.echo(f"{subject} {fault}")
@@ -174,7 +173,7 @@ def prune(path: Path, blobs: Path | None, keep: int, *, dry_run: bool) -> None:
     """
     from registry import vault  # noqa: PLC0415 (on use)
 
-    with failures_in_one_line(_EXIT_COULD_NOT_RUN):
+    with failures_in_one_line(EXIT_COULD_NOT_RUN):
         pruned = vault.prune(path, blobs, keep=keep, dry_run=dry_run)
     verb = "would be removed" if dry_run else "removed"
     for entry in pruned.snapshots:
@@ -213,14 +212,14 @@ def restore(
     if repository is not None:
         if dry_run:
             raise click.UsageError("--repository only adds to what is there; it has no --dry-run")
-        with connected(file, data, failed=_EXIT_COULD_NOT_RUN) as client:
+        with connected(file, data, failed=EXIT_COULD_NOT_RUN) as client:
             extracted = _extract(client, Path(settings.data), path, blobs, repository, move_tags=move_tags)
         _say_extracted(extracted)
         sys.exit(EXIT_FAILED if extracted.missing else 0)
 
     from registry import recovery  # noqa: PLC0415 (on use)
 
-    with failures_in_one_line(_EXIT_COULD_NOT_RUN):
+    with failures_in_one_line(EXIT_COULD_NOT_RUN):
         done = recovery.restore(
             Path(settings.data), path, blobs, allow_network=settings.storage.allow_network, dry_run=dry_run
         )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 EXIT_CONFIG = 2
+EXIT_COULD_NOT_RUN = 2
 
 config_option = click.option(
     "--config",

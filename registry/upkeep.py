@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
@@ -13,17 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from registry.commands import EXIT_FAILED, config_option, connected, data_option
+from registry.commands import EXIT_COULD_NOT_RUN, EXIT_FAILED, config_option, connected, data_option
+from registry.display import json_option, say_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from registry.transfer.client import Client
-
-_EXIT_COULD_NOT_RUN = 2
-
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 @click.group()
@@ -34,13 +30,13 @@ def gc() -> None:
 @gc.command("status")
 @config_option
 @data_option
-@_json_option
+@json_option
 def gc_status(file: Path | None, data: str | None, *, as_json: bool) -> None:
     """Say what there is, what is on its way out, and since when snapshots can be restored in full."""
     with connected(file, data) as client:
         status = client.operate("GET", "gc")
     if as_json:
-        click.echo(json.dumps(status))
+        say_json(status)
         return
     for line in _describe(status):
         click.echo(line)
@@ -51,7 +47,7 @@ def gc_status(file: Path | None, data: str | None, *, as_json: bool) -> None:
 @data_option
 @click.option("--now", is_flag=True, help="Leave out the grace (gc.grace). Leases and open uploads are kept.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; say what a run would do.")
-@_json_option
+@json_option
 def gc_run(file: Path | None, data: str | None, *, now: bool, dry_run: bool, as_json: bool) -> None:
     """Collect garbage, while clients push and pull."""
     options = {name: "" for name, chosen in (("now", now), ("dry-run", dry_run)) if chosen}
@@ -59,7 +55,7 @@ def gc_run(file: Path | None, data: str | None, *, now: bool, dry_run: bool, as_
         totals = client.operate("POST", "gc", **options)
         status = client.operate("GET", "gc")
     if as_json:
-        click.echo(json.dumps(totals))
+        say_json(totals)
         return
     verb = "would be " if dry_run else ""
     click.echo(f"untagged manifests {verb}collected: {totals['manifests']:,}; orphaned tags: {totals['tags']:,}")
@@ -96,7 +92,7 @@ def explain(file: Path | None, data: str | None, digest: str) -> None:
     type=click.FloatRange(min=0),
     help="Stop after so long; 0: after one step.",
 )
-@_json_option
+@json_option
 def fsck(file: Path | None, data: str | None, *, full: bool, after: str, limit: float | None, as_json: bool) -> None:
     """Compare the database with itself and with the files, while the registry serves. Nothing is changed.
 
@@ -114,7 +110,7 @@ def _check(file: Path | None, data: str | None, found: _Found, after: str, *, li
     """Take step after step until the end, or until the time is over."""
     stage, _, place = after.partition(":")
     done = 0
-    with connected(file, data, failed=_EXIT_COULD_NOT_RUN) as client, _bar("checking") as bar:
+    with connected(file, data, failed=EXIT_COULD_NOT_RUN) as client, _bar("checking") as bar:
         end = None if limit is None else time.monotonic() + limit
         parameters = {"full": ""} if full else {}
         while True:
@@ -146,7 +142,7 @@ class _Found:
             return
         if as_json:
             parts = {"findings": self.findings, "notes": self.notes, "stopped_at": self.stopped_at}
-            click.echo(json.dumps(parts))
+            say_json(parts)
             return
         for finding in self.findings:
             click.echo(f"{finding['subject']} {finding['message']}")
