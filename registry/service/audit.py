@@ -1,4 +1,4 @@
-"""The audit as the operator reads it."""
+"""The audit as the operator reads it, and for how long it is kept."""
 
 from __future__ import annotations
 
@@ -27,6 +27,13 @@ class Page:
 async def read(registry: Registry, *, since_ms: int, after_id: int) -> Page:
     """The entries of that time or later, in the order in which they were written."""
     return await registry.database.read(_read, since_ms, after_id)
+
+
+async def prune(registry: Registry) -> None:
+    """Forget the entries that are older than access.audit allows, some at a time."""
+    age_ms = int(registry.policy.access.audit_seconds * 1000)
+    while registry.database.read_now(audit.has_old, age_ms=age_ms):
+        await registry.database.write(audit.prune, age_ms=age_ms)
 
 
 def _read(tx: ReadTx, since_ms: int, after_id: int) -> Page:

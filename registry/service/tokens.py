@@ -17,8 +17,9 @@ import structlog
 import trio
 
 from registry.oci.scopes import Scope
+from registry.service import audit
 from registry.service.principals import ANONYMOUS, Kind, Principal
-from registry.store import audit, tokens
+from registry.store import tokens
 from registry.store.clock import wall_ms
 from registry.store.space import StorageFull
 from registry.store.tokens import Token
@@ -121,16 +122,15 @@ class Tokens:
         while True:
             try:
                 await self.prune()
+                await audit.prune(self._registry)
             except (OSError, sqlite3.Error, StorageFull) as error:
                 log.warning("expired tokens stay until the next try", error=str(error), seconds=_PRUNE_SECONDS)
             await trio.sleep(_PRUNE_SECONDS)
 
     async def prune(self) -> None:
-        database, age_ms = self._registry.database, int(self._registry.policy.access.audit_seconds * 1000)
+        database = self._registry.database
         while database.read_now(tokens.has_expired):
             await database.write(tokens.remove_expired)
-        while database.read_now(audit.has_old, age_ms=age_ms):
-            await database.write(audit.prune, age_ms=age_ms)
 
 
 def hash_of(secret: str) -> str:

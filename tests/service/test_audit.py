@@ -46,6 +46,20 @@ async def test_entries_from_before_are_left_out_and_not_looked_at_again(registry
     assert len((await audit.read(registry, since_ms=last.at_ms, after_id=0)).entries) == 3
 
 
+async def test_entries_that_are_too_old_are_forgotten(life: Life) -> None:
+    async with life.opened() as opened:
+        registry = opened.registry
+        await registry.database.write(_record_many, audit.PAGE_LIMIT + 1)
+        life.go_on(registry.policy.access.audit_seconds)
+        await registry.database.write(_record_many, 1)
+        await audit.prune(registry)
+        first = await audit.read(registry, since_ms=0, after_id=0)
+        assert (len(first.entries), first.has_more) == (audit.PAGE_LIMIT, True)
+        life.go_on(0.001)
+        await audit.prune(registry)
+        assert [entry.subject for entry in (await audit.read(registry, since_ms=0, after_id=0)).entries] == ["0"]
+
+
 async def test_an_empty_audit(registry: Registry) -> None:
     page = await audit.read(registry, since_ms=0, after_id=0)
     assert (page.entries, page.next_after_id, page.has_more) == ([], 0, False)
