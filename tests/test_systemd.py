@@ -46,18 +46,6 @@ def listening(
         yield held
 
 
-@contextmanager
-def activated(data: Path, *held: socket.socket) -> Iterator[Daemon]:
-    daemon = Daemon(data)
-    daemon.sockets = list(held)
-    daemon.start()
-    try:
-        yield daemon
-    finally:
-        if daemon.process.poll() is None:
-            daemon.kill()
-
-
 def receive(manager: socket.socket) -> bytes:
     """The next message that is not the watchdog's."""
     while (message := manager.recv(1000)) == b"WATCHDOG=1":
@@ -193,7 +181,7 @@ class Load:
 def test_no_client_notices_restarts_while_somebody_holds_the_socket(tmp_path: Path) -> None:
     with (
         listening() as held,
-        activated(tmp_path / "data", held) as daemon,
+        running(tmp_path / "data", sockets=[held]) as daemon,
         Load(held.getsockname()[1]) as load,
     ):
         for _ in range(5):
@@ -206,7 +194,7 @@ def test_no_client_notices_restarts_while_somebody_holds_the_socket(tmp_path: Pa
 
 def test_who_connects_while_it_is_down_is_answered_when_it_is_back(tmp_path: Path) -> None:
     path = tmp_path / "socket"
-    with listening(socket.AF_UNIX, str(path)) as held, activated(tmp_path / "data", held) as daemon:
+    with listening(socket.AF_UNIX, str(path)) as held, running(tmp_path / "data", sockets=[held]) as daemon:
         assert daemon.wait_for("listening")[0]["addresses"] == [f"unix:{path}"]
         for end in (daemon.stop, daemon.kill):
             end()
@@ -219,7 +207,7 @@ def test_who_connects_while_it_is_down_is_answered_when_it_is_back(tmp_path: Pat
 
 
 def test_several_sockets_take_the_place_of_the_addresses_of_the_settings(tmp_path: Path) -> None:
-    with listening() as one, listening() as other, activated(tmp_path / "data", one, other) as daemon:
+    with listening() as one, listening() as other, running(tmp_path / "data", sockets=[one, other]) as daemon:
         addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in (one, other)]
         assert daemon.wait_for("listening")[0]["addresses"] == addresses
         for address in addresses:

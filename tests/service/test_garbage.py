@@ -11,20 +11,12 @@ import trio.testing
 from registry.service.garbage import Totals
 from registry.service.policy import GarbagePolicy, Policy
 from tests.tools.content import CONFIG, begin_upload, digest_of, image, push_blob, push_image, push_manifest
-from tests.tools.life import DAY, HORIZON, LEASE, SLOW_SCRUB, Life, Opened
+from tests.tools.life import DAY, HORIZON, LEASE, SLOW_SCRUB, Life, collect
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
 NOTHING = Totals()
-
-
-async def collect(opened: Opened, *, now: bool = False) -> Totals:
-    """Run, and see that the dry run before it had said the same."""
-    foreseen = await opened.registry.garbage.dry_run(now=now, walk=True)
-    totals = await opened.registry.garbage.run(now=now, walk=True)
-    assert totals == foreseen
-    return totals
 
 
 async def test_a_blob_that_nothing_refers_to_goes_in_two_steps(life: Life) -> None:

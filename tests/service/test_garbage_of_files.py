@@ -8,17 +8,9 @@ from uuid import UUID
 from registry.service.garbage import Totals
 from registry.service.policy import GarbagePolicy, Policy
 from tests.tools.content import digest_of, push_blob
-from tests.tools.life import DAY, HORIZON, SLOW_SCRUB, Life, Opened
+from tests.tools.life import DAY, HORIZON, SLOW_SCRUB, Life, collect
 
 NOTHING = Totals()
-
-
-async def collect(opened: Opened, *, now: bool = False) -> Totals:
-    """Run, and see that the dry run before it had said the same."""
-    foreseen = await opened.registry.garbage.dry_run(now=now, walk=True)
-    totals = await opened.registry.garbage.run(now=now, walk=True)
-    assert totals == foreseen
-    return totals
 
 
 async def test_files_that_no_row_knows_go_when_their_age_has_come(life: Life) -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 
@@ -127,10 +127,14 @@ class Daemon:
 
 @contextmanager
 def running(
-    data: Path, settings: Mapping[str, str] | None = None, limit_descriptors: int | None = None
+    data: Path,
+    settings: Mapping[str, str] | None = None,
+    limit_descriptors: int | None = None,
+    sockets: Sequence[socket.socket] = (),
 ) -> Iterator[Daemon]:
-    """A daemon, started with this soft limit of open files if one is given."""
+    """A daemon, started with this soft limit of open files if one is given, and on these sockets."""
     daemon = Daemon(data, settings, limit_descriptors)
+    daemon.sockets += sockets
     daemon.start()
     try:
         yield daemon

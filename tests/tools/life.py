@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from registry.service.garbage import Totals
     from registry.service.registry import Registry
 
 DAY = DAY_SECONDS
@@ -51,6 +52,14 @@ class Opened:
 
     async def status(self, method: str, target: str) -> int:
         return (await self.client(method, f"/v2/{target}")).status
+
+
+async def collect(opened: Opened, *, now: bool = False) -> Totals:
+    """Collect garbage, and see that the dry run before it had said the same."""
+    foreseen = await opened.registry.garbage.dry_run(now=now, walk=True)
+    totals = await opened.registry.garbage.run(now=now, walk=True)
+    assert totals == foreseen
+    return totals
 
 
 class Life:
