@@ -103,7 +103,7 @@ class AccessSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
-    format: Literal["auto", "human", "json"] = "auto"
+    format: Literal["auto", "human", "json", "logfmt", "journal"] = "auto"
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 

@@ -1,12 +1,15 @@
-"""Logs: one line per event, for people or as JSON."""
+"""Logs: one line per event, for people, as JSON or logfmt; or entries of the journal with fields."""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
+
+from registry import journal
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -15,33 +18,68 @@ if TYPE_CHECKING:
 
 _LEVELS = logging.getLevelNamesMapping()
 
+_PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+"""Of syslog(3)."""
+
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/@+*,;%")
+"""Characters of a value that needs no quotes."""
+
 _processors: list[Processor] = []
 """Of all loggers, which keep this list from their first use on: what is put into it counts for them too."""
 
 
 def set_up(settings: LogSettings) -> None:
-    """Write to standard error; ``auto`` means for people on a terminal, JSON elsewhere. Can be done again."""
-    human = settings.format == "human" or (settings.format == "auto" and sys.stderr.isatty())
-    processors: list[Processor] = [
+    """Write to standard error, or to the journal where that is there. Can be done again.
+
+    ``auto`` means the journal where standard error leads to it, for people on a terminal, JSON elsewhere.
+    """
+    form = _automatic() if settings.format == "auto" else settings.format
+    _processors[:] = [
         structlog.processors.add_log_level,
         _from_level(_LEVELS[settings.level.upper()]),
-        structlog.processors.TimeStamper(fmt="iso", utc=not human),
+        *_RENDERERS[form](),
     ]
-    if human:
-        processors.append(_printable)
-        processors.append(
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
-        )
-    else:
-        tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # they may hold credentials
-        processors += [structlog.processors.ExceptionRenderer(tracebacks), structlog.processors.JSONRenderer()]
-    _processors[:] = processors
     structlog.configure(
         processors=_processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _automatic() -> str:
+    if journal.is_standard_error():
+        return "journal"
+    return "human" if sys.stderr.isatty() else "json"
+
+
+def _for_people() -> list[Processor]:
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
+    time = structlog.processors.TimeStamper(fmt="iso", utc=False)
+    return [time, structlog.processors.format_exc_info, _printable, renderer]
+
+
+def _as_json() -> list[Processor]:
+    tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # they may hold credentials
+    renderer = structlog.processors.JSONRenderer()
+    return [_time(), structlog.processors.ExceptionRenderer(tracebacks), renderer]
+
+
+def _as_logfmt() -> list[Processor]:
+    return [_time(), structlog.processors.format_exc_info, _logfmt]
+
+
+def _for_the_journal() -> list[Processor]:
+    return [structlog.processors.format_exc_info, _to_journal]
+
+
+_RENDERERS = {"human": _for_people, "json": _as_json, "logfmt": _as_logfmt, "journal": _for_the_journal}
+
+
+def _time() -> Processor:
+    return structlog.processors.TimeStamper(fmt="iso", utc=True)
 
 
 def _from_level(lowest: int) -> Processor:
@@ -54,8 +92,60 @@ def _from_level(lowest: int) -> Processor:
 
 
 def _printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """What a stranger sent must not move a terminal's cursor."""
-    return {
+    """What a stranger sent must not move a terminal's cursor, nor look like an entry of its own."""
+    shown = {
         key: repr(value) if isinstance(value, str) and key != "exception" and not value.isprintable() else value
         for key, value in event.items()
     }
+    if "exception" in shown:
+        shown["exception"] = _indented(shown["exception"])
+    return shown
+
+
+def _indented(traceback: str) -> str:
+    """The lines of a traceback, of which the last ones may quote what a stranger sent."""
+    lines = (line if line.isprintable() else repr(line)[1:-1] for line in traceback.split("\n"))
+    return "\n".join(f"    {line}" for line in lines)
+
+
+def _logfmt(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    first = ("timestamp", "level", "event")
+    ordered = {**{key: event[key] for key in first if key in event}, **event}
+    return " ".join(f"{key}={_quoted(value)}" for key, value in ordered.items() if value is not None)
+
+
+def _quoted(value: Any) -> str:
+    """As it is where it is plain, else as a text of JSON: nothing ends the line or moves a terminal's cursor."""
+    text = _text(value)
+    if text and _PLAIN.issuperset(text):
+        return text
+    return json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool | int | float | list | tuple | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
+def _to_journal(_logger: WrappedLogger, method: str, event: EventDict) -> str:
+    """Send the entry, and raise DropEvent; where no journal listens, it is a line for standard error.
+
+    The message is what people read; it has all that the fields have, each of which can be asked for:
+    ``journalctl REQUEST_ID=...``. The journal keeps the time itself.
+    """
+    level, name, traceback = event.pop("level"), str(event.pop("event")), event.pop("exception", None)
+    values = {key: value for key, value in event.items() if value is not None}
+    line = " ".join([name, *(f"{key}={_quoted(value)}" for key, value in values.items())])
+    fields = {
+        **{key.upper(): _text(value) for key, value in values.items()},
+        "MESSAGE": line if traceback is None else f"{line}\n{_indented(traceback)}",
+        "PRIORITY": str(_PRIORITIES[level]),
+        "SYSLOG_IDENTIFIER": "cargohold",
+        "CARGOHOLD_EVENT": name,
+    }
+    try:
+        journal.send(journal.encode(fields), journal.SOCKET)
+    except OSError:  # nowhere else to say so; standard error may lead somewhere
+        return _logfmt(_logger, method, {"level": level, "event": name, **values, "exception": traceback})
+    raise structlog.DropEvent

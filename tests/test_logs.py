@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
 from registry import logs
 from registry.config import LogSettings
@@ -52,3 +56,50 @@ def test_for_people_nothing_moves_the_terminals_cursor(form: str, monkeypatch: p
     assert "\x07" not in text
     assert "\x1b]" not in text
     assert "c2VjcmV0" not in text
+    first, *rest = text.splitlines()
+    assert "fault" in first
+    assert all(line.startswith("    ") for line in rest)
+
+
+def test_logfmt_is_one_line_per_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    [line] = written("logfmt", monkeypatch).splitlines()
+    assert line.isprintable()
+    assert re.match(r"timestamp=\S+Z level=error event=fault ", line)
+    assert r' reference="\u001b]0;pwned\u0007x" ' in line
+    assert r'exception="Traceback (most recent call last):\n' in line
+    assert "c2VjcmV0" not in line
+
+
+@given(st.text())
+def test_a_value_of_logfmt_comes_back_and_ends_no_line(text: str) -> None:
+    line = logs._logfmt(None, "", {"event": "e", "value": text})
+    assert line.isprintable()
+    shown = line.removeprefix("event=e value=")
+    assert (json.loads(shown) if shown.startswith('"') else shown) == text
+    assert not set(shown) & set(" =") or shown.startswith('"')
+
+
+def test_what_else_a_value_can_be() -> None:
+    event = {"event": "e", "none": None, "is": True, "number": 1.5, "list": ["a", 2], "path": Path("/x y")}
+    assert logs._logfmt(None, "", event) == 'event=e is=true number=1.5 list="[\\"a\\", 2]" path="/x y"'
+
+
+HOSTILE = "a\r\n2026 info forged\x85\u2028\u202e\x1b[31m"
+
+
+def fail() -> None:
+    raise LookupError(HOSTILE)
+
+
+@pytest.mark.parametrize("form", ["human", "json", "logfmt"])
+def test_no_value_and_no_error_looks_like_an_entry(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    logs.set_up(LogSettings(format=form))  # type: ignore[arg-type]
+    try:
+        fail()
+    except LookupError:
+        structlog.get_logger().exception("fault", path=HOSTILE, many=[HOSTILE])
+    lines = stream.getvalue().removesuffix("\n").split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert not [line for line in lines[1:] if not line.startswith("    ")]

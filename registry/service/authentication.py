@@ -17,7 +17,7 @@ from registry.service.issuers import Issuers, TokenRefused, looks_like_jwt
 from registry.service.passwords import Passwords
 from registry.service.principals import ANONYMOUS, ROBOT_PREFIX, UNIX, Kind, Principal
 from registry.service.throttle import Buckets, Throttle
-from registry.service.tokens import Login, hash_of, principal_of
+from registry.service.tokens import TOKEN, Login, hash_of, principal_of
 from registry.service.users import Users
 from registry.store import accounts, audit
 from registry.store.clock import wall_ms
@@ -189,8 +189,7 @@ class Authentication:
 
     async def _refused(self, name: str, address: str, reason: str) -> Unauthorized:
         """What to raise, once the failure is in the log, and in the audit as far as that has room."""
-        is_secret = name.startswith(ROBOT_SECRET_PREFIX) or looks_like_jwt(name)  # in the wrong field
-        shown = "(a secret)" if is_secret else name[:_NAME_LIMIT]
+        shown = "(a secret)" if _is_secret(name) and not self.knows(name) else name[:_NAME_LIMIT]
         log.info("login failed", name=shown, client=address, reason=reason)
         now = trio.current_time()
         if self._written.wait_seconds(b"", now) <= 0:  # of all addresses: strangers must not fill the disk
@@ -224,6 +223,12 @@ def kind_of(name: str) -> Kind:
     if name.startswith(ROBOT_PREFIX):
         return Kind.ROBOT
     return Kind.EXTERNAL if ":" in name else Kind.USER
+
+
+def _is_secret(name: str) -> bool:
+    """Whether it looks like a secret or a token in the wrong field."""
+    plain = name.removeprefix(ROBOT_PREFIX)
+    return plain.startswith(ROBOT_SECRET_PREFIX) or looks_like_jwt(plain) or TOKEN.fullmatch(plain) is not None
 
 
 def _counted(address: str) -> str | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 import sqlite3
 from collections import OrderedDict
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from registry.store.transactions import WriteTx
 
 _BYTES = 32
+
+TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+"""How so many bytes look."""
 
 _PRUNE_SECONDS = 60
 _UNSTORED_LIMIT = 10_000

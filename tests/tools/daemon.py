@@ -38,6 +38,7 @@ class Daemon:
         self.log = data.parent / f"{data.name}.log"
         self._settings = dict(settings or {})
         self.prefix = [] if limit_descriptors is None else ["prlimit", f"--nofile={limit_descriptors}:4096"]
+        self.program = [sys.executable, "-m", "registry"]
         self.arguments: list[str] = []
         """Of ``serve``, beside those for the folder and the port."""
         self.sockets: list[socket.socket] = []
@@ -53,7 +54,7 @@ class Daemon:
 
     def start(self) -> None:
         """Start, on the same port as before if there was one; returns when it listens."""
-        serve = [sys.executable, "-m", "registry", "serve", "--data", str(self.data), *self.arguments]
+        serve = [*self.program, "serve", "--data", str(self.data), *self.arguments]
         command = [*self.prefix, *serve]
         numbers = [each.fileno() for each in self.sockets]
         if numbers:
