@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -75,5 +76,11 @@ def _restore(
     known = mark.read(data / "blobs")
     if known is not None:  # even where it is the state of the last stop, files may have gone
         mark.write(data / "blobs", replace(known, beside_snapshot=True, is_final=False))
-    stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    return faults, backups.put_back(plain, data / "registry.db", stamp)
+    return faults, backups.put_back(plain, data / "registry.db", _stamp(data))
+
+
+def _stamp(data: Path) -> str:
+    """The time; with a number where the command was run in this second before."""
+    time = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    stamps = itertools.chain([time], (f"{time}-{number}" for number in itertools.count(2)))
+    return next(stamp for stamp in stamps if not (data / f"registry.db.before-{stamp}").exists())

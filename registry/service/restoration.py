@@ -59,6 +59,7 @@ class Restoration:
 
     def prepare(self) -> None:
         """Before SQLite opens the file: keep it from playing another database's -wal into a snapshot."""
+        snapshot.end_interrupted(self._database)
         self._is_snapshot = snapshot.is_snapshot(self._database)
         if self._is_snapshot:
             known = mark.read(self._blobs)

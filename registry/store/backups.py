@@ -195,36 +195,48 @@ def list_tags(tx: ReadTx, name: RepositoryName) -> list[tuple[Tag, Digest]]:
 def put_back(plain_file: Path, database: Path, stamp: str) -> list[Path]:
     """Put a snapshot in the place of the database, durably; where the one before is now, and what belonged to it.
 
-    The one before stays under two names until the snapshot stands. A crash after that leaves a -wal beside it, which
-    the next start sets aside by itself. Raises OSError, and then nothing has changed.
+    The one before and its -wal stay under two names each until the snapshot stands: cut short before that, nothing has
+    changed, and after that the -wal is left beside the snapshot, too. ``snapshot.end_interrupted`` and
+    ``snapshot.set_aside_wal`` tidy up, at the next start or here. Raises OSError, and then nothing has changed.
     """
     new, aside = database.with_name(f"{database.name}.new"), database.with_name(f"{database.name}.before-{stamp}")
+    snapshot.end_interrupted(database)
+    if snapshot.is_snapshot(database):
+        snapshot.set_aside_wal(database)
     try:
         with plain_file.open("rb") as source, new.open("wb") as file:
             write(source, file, lambda _: None, compressed=False)
         moved = _keep(database, aside)
         new.rename(database)
     except OSError:
-        new.unlink(missing_ok=True)
+        snapshot.end_interrupted(database)
         raise
     folder.sync(database.parent)
-    for ending in ("-wal", "-shm"):  # under these names SQLite finds them beside the one before
-        stale = database.with_name(f"{database.name}{ending}")
-        if stale.exists():
-            moved.append(stale.rename(f"{aside}{ending}"))
+    moved += _end_names(database, aside)
     folder.sync(database.parent)
     return moved
 
 
 def _keep(database: Path, aside: Path) -> list[Path]:
-    """Durably; where it is kept."""
-    if not database.exists():
-        return []
-    try:
-        os.link(database, aside)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        database.rename(aside)
+    """Durably; where it is kept. Under these names SQLite finds the -wal beside it."""
+    kept = []
+    for ending in ("", "-wal"):
+        source, target = database.with_name(f"{database.name}{ending}"), aside.with_name(f"{aside.name}{ending}")
+        if not source.exists():
+            continue
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            source.rename(target)
+        kept.append(target)
     folder.sync(database.parent)
-    return [aside]
+    return kept
+
+
+def _end_names(database: Path, aside: Path) -> list[Path]:
+    """What is kept goes by its new name alone; what else belonged to the database before goes with it."""
+    database.with_name(f"{database.name}-wal").unlink(missing_ok=True)
+    shared_memory = database.with_name(f"{database.name}-shm")
+    return [shared_memory.rename(f"{aside}-shm")] if shared_memory.exists() else []

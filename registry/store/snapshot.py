@@ -87,15 +87,36 @@ def is_snapshot(database: Path) -> bool:
 
 
 def set_aside_wal(database: Path) -> list[Path]:
-    """Move away the -wal and -shm of another database, which SQLite would play into this one; where they are now."""
+    """Move away the -wal and -shm of another database, which SQLite would play into this one; where they are now.
+
+    One that ``backups.put_back`` has kept beside its database already only loses this name.
+    """
     moved = []
     for name in (f"{database.name}-wal", f"{database.name}-shm"):
         stale = database.with_name(name)
-        if stale.exists():
+        if not stale.exists():
+            continue
+        if stale.stat().st_nlink > 1:
+            stale.unlink()
+        else:
             moved.append(stale.rename(_free_name(stale)))
-    if moved:
-        folder.sync(database.parent)
+    folder.sync(database.parent)
     return moved
+
+
+def end_interrupted(database: Path) -> None:
+    """Remove what a ``backups.put_back`` left that was cut short before the snapshot stood.
+
+    The second names of the database that lives on, and of its -wal: who opened it by those, beside a daemon or after
+    one, would write an old -wal into it.
+    """
+    database.with_name(f"{database.name}.new").unlink(missing_ok=True)
+    if not database.exists():
+        return
+    for aside in database.parent.glob(f"{database.name}.before-*"):
+        if not aside.name.endswith(("-wal", "-shm")) and aside.samefile(database):
+            aside.with_name(f"{aside.name}-wal").unlink(missing_ok=True)
+            aside.unlink()
 
 
 def _free_name(path: Path) -> Path:

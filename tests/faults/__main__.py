@@ -14,6 +14,7 @@ import click
 KINDS = (
     "kill",
     "kill_random",
+    "kill_restore",
     "power_cut",
     "block_level",
     "sync_order",

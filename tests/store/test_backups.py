@@ -140,3 +140,27 @@ def test_one_that_can_not_be_put_back_changes_nothing(taken: Path, tmp_path: Pat
         backups.put_back(taken, data / "registry.db", "T")
     assert (data / "registry.db").read_bytes() == b"before"
     assert sorted(os.listdir(data)) == ["registry.db", "registry.db.before-T"]
+
+
+def test_what_one_that_was_cut_short_has_left_goes(taken: Path, tmp_path: Path) -> None:
+    """The database goes on under its own name alone; what earlier ones have kept stays."""
+    database = tmp_path / "registry.db"
+    for name in ("registry.db", "registry.db-wal", "registry.db.before-1", "registry.db.before-1-wal"):
+        (tmp_path / name).write_bytes(name.encode())
+    kept = backups._keep(database, tmp_path / "registry.db.before-2")
+    assert [path.name for path in kept] == ["registry.db.before-2", "registry.db.before-2-wal"]
+    (tmp_path / "registry.db.new").touch()
+    snapshot.end_interrupted(database)
+    names = ["registry.db", "registry.db-wal", "registry.db.before-1", "registry.db.before-1-wal", taken.name]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name in names or "2" in path.name) == sorted(names)
+    assert not (tmp_path / "registry.db.new").exists()
+    assert (tmp_path / "registry.db-wal").read_bytes() == b"registry.db-wal"
+
+
+def test_a_wal_that_is_kept_already_only_loses_its_name(taken: Path, tmp_path: Path) -> None:
+    taken.rename(tmp_path / "registry.db")
+    (tmp_path / "registry.db-wal").write_bytes(b"of the one before")
+    (tmp_path / "registry.db.before-1-wal").hardlink_to(tmp_path / "registry.db-wal")
+    assert snapshot.set_aside_wal(tmp_path / "registry.db") == []
+    assert not (tmp_path / "registry.db-wal").exists()
+    assert (tmp_path / "registry.db.before-1-wal").read_bytes() == b"of the one before"
