@@ -71,6 +71,34 @@ def test_the_quadlet_file_names_what_the_image_has() -> None:
     assert parser["Service"]["ExecReload"].endswith(f" systemd-{QUADLET.stem}")
 
 
+KNOWN = {
+    *("AddCapability", "AddDevice", "Annotation", "ContainerName", "DropCapability", "Environment", "EnvironmentFile"),
+    *("EnvironmentHost", "Exec", "ExposeHostPort", "Group", "Image", "Label", "Network", "NoNewPrivileges", "Notify"),
+    *("PodmanArgs", "PublishPort", "ReadOnly", "RunInit", "SeccompProfile", "Timezone", "User", "Volume"),
+}
+"""Keys of a container since podman 4.4. Source: podman-systemd.unit(5)."""
+
+
+def test_the_quadlet_file_has_no_key_that_quadlet_does_not_know() -> None:
+    keys = re.findall(
+        r"^(\w+)=", QUADLET.read_text().partition("[Container]")[2].partition("[Service]")[0], re.MULTILINE
+    )
+    assert "Image" in keys
+    assert set(keys) <= KNOWN
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_systemd_understands_the_rest_of_the_quadlet_file(tmp_path: Path) -> None:
+    """Without what Quadlet makes the command of."""
+    text = re.sub(r"\[Container\]\n.*?(?=\[Service\])", "", QUADLET.read_text(), flags=re.DOTALL)
+    unit = tmp_path / "cargohold.service"
+    unit.write_text(text.replace("/usr/bin/podman", "/bin/true").replace("[Service]", "[Service]\nExecStart=/bin/true"))
+    command = ["systemd-analyze", "verify", "--man=no", unit]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert [line for line in done.stderr.splitlines() if "cargohold" in line] == []
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.skipif(not GENERATOR.exists(), reason="podman has no Quadlet here (4.4 has)")
 def test_quadlet_understands_it() -> None:
     environment = {**os.environ, "QUADLET_UNIT_DIRS": str(QUADLET.parent)}
