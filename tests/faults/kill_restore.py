@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from tests.faults.strace import Point
 
-_SHORT_SECONDS = 15
+_SHORT_SECONDS = 18
 """When the short form takes no further point."""
 
 _CALLS = (
@@ -50,10 +50,10 @@ def run(folder: Path, *, full: bool) -> Report:
     """Kill at points of the command (``full``: at every one, both ways)."""
     if (reason := strace.missing()) is not None:
         return Report("kill_restore", skipped=reason)
+    end = time.monotonic() + _SHORT_SECONDS
     kills = Kills(folder)
     points = points_of(kills.counts())
     kills.report.figures["points"] = len(points)
-    end = time.monotonic() + _SHORT_SECONDS
     for number, point in enumerate(points if full else spread(points)):
         for is_repeated in (False, True) if full else (number % 2 == 1,):
             kills.kill(point, is_repeated=is_repeated)
