@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -52,10 +53,13 @@ def serve(file: Path | None, data: str | None, listen: tuple[str, ...], *, read_
     settings, _ = load(file, data, listen, **flags)
     logs.set_up(settings.log)
 
+    gc.disable()  # what is loaded stays; to look through it again and again is an eighth of a start
     import trio  # noqa: PLC0415 (the other commands answer without loading the server)
 
     from registry import daemon  # noqa: PLC0415
 
+    gc.freeze()
+    gc.enable()
     with failures_in_one_line():
         trio.run(daemon.run, settings, lambda: config.load(file, flags=flags_of(data, listen, **flags))[0])
 
