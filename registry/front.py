@@ -11,6 +11,8 @@ import trio
 
 from registry.http.app import make_app
 from registry.http.certificates import CertificateFiles, Certificates, LoadedCertificate, load_certificate
+from registry.http.exchange import Exchange
+from registry.http.express import Express
 from registry.http.limits import Places, RequestLimit
 from registry.http.monitor import Monitor
 from registry.http.proxies import OriginFinder, TrustedProxies
@@ -45,17 +47,19 @@ class Front:
         self._settings = settings
         self._registry: Registry
         self._app: ASGIFramework
+        self._express: Express
 
     def sites(self, listeners: Sequence[trio.SocketListener], registry: Registry) -> list[Site]:
         """TLS is spoken on the network, not on this machine's unix sockets."""
         self._registry = registry
-        self._app = self._make_app(self._settings)
+        self._answer_by(self._settings)
         return [
             Site(
                 listener,
                 self._answer,
                 None if listener.socket.family == socket.AF_UNIX else self._certificates,
                 self._places,
+                lambda: self._express,
             )
             for listener in listeners
         ]
@@ -80,7 +84,7 @@ class Front:
             self._certificates.use(loaded)
         if settings != self._settings:  # the requests that each client has made are counted from nothing
             self._limit_places(settings)
-            self._app = self._make_app(settings)
+            self._answer_by(settings)
             self._settings = settings
 
     async def watch(self) -> None:
@@ -90,13 +94,16 @@ class Front:
     async def _answer(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         await self._app(scope, receive, send)
 
-    def _make_app(self, settings: HttpSettings) -> ASGIFramework:
-        app = make_app(self._registry, external_url=settings.external_url, monitor=self.monitor)
+    def _answer_by(self, settings: HttpSettings) -> None:
+        url, proxies = settings.external_url, TrustedProxies(settings.trusted_proxies)
+        app, limit = make_app(self._registry, external_url=url, monitor=self.monitor), None
         if settings.client_requests_per_second:
-            app = RequestLimit(
+            limit = RequestLimit(
                 app, settings.client_requests_per_second, settings.client_burst, traffic=self.monitor.traffic
             )
-        return OriginFinder(app, TrustedProxies(settings.trusted_proxies))
+        self._app = OriginFinder(limit or app, proxies)
+        exchange = Exchange(self._registry, external_url=url, monitor=self.monitor)
+        self._express = Express(exchange, proxies, limit)
 
     def _limit_places(self, settings: HttpSettings) -> None:
         limit = settings.connection_limit

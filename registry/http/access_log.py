@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import secrets
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
 from registry.http.traffic import CLIENT_GONE, Traffic
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hypercorn.typing import (
         ASGIFramework,
         ASGIReceiveCallable,
@@ -34,11 +36,72 @@ class ClientGone(ConnectionError):
     """Raised by ``send`` where nobody receives the answer any more."""
 
 
+class Entry:
+    """What is known of a request and of its answer; ``client`` is None on a unix socket.
+
+    ``route`` is the name of the end point and ``status`` that of the answer, once there are any. The bytes are those of
+    bodies, as far as they were read and sent.
+    """
+
+    __slots__ = (
+        "_client",
+        "_path",
+        "_record",
+        "_started",
+        "_values",
+        "method",
+        "principal",
+        "received_bytes",
+        "request_id",
+        "route",
+        "sent_bytes",
+        "status",
+    )
+
+    def __init__(self, traffic: Traffic, method: str, path: str, client: str | None) -> None:
+        self._started = time.perf_counter()
+        self._record = traffic.begin(method)
+        self._path = path
+        self._client = client
+        self._values: Mapping[str, str] = {}
+        self.method = method
+        self.request_id = f"{_RUN}-{next(_numbers):x}"
+        self.route = ""
+        self.principal: str | None = None
+        self.status = 0
+        self.received_bytes = 0
+        self.sent_bytes = 0
+
+    def lead_to(self, route: str, path_values: Mapping[str, str]) -> None:
+        """The end point is known, and the values in its path."""
+        self.route = route
+        self._values = path_values
+        self._record.route(route)
+
+    def end(self, unanswered: int = CLIENT_GONE) -> None:
+        """Count the request and log it. ``unanswered`` is the status that counts where no answer has begun."""
+        self._record.end(self.status or unanswered, self.received_bytes, self.sent_bytes)
+        values = self._values
+        write = log.debug if self.route in _QUIET else log.info
+        write(
+            "request",
+            method=self.method,
+            path=self._path,
+            principal=self.principal,
+            repository=values.get("name"),
+            reference=values.get("reference") or values.get("digest") or values.get("upload_id"),
+            status=self.status,
+            bytes=self.sent_bytes,
+            seconds=round(time.perf_counter() - self._started, 6),
+            client=self._client or "unix",
+            request_id=self.request_id,
+        )
+
+
 class AccessLog:
     """Wraps the application: gives each request an id, counts it, ends the work for a client that went away.
 
-    ``scope["cargohold"]`` is where the application adds the end point and the values of its path, and
-    ``scope["cargohold.exchange"]`` is told of the end point too.
+    ``scope["cargohold"]`` is the request's entry.
     """
 
     def __init__(self, app: ASGIFramework, traffic: Traffic | None = None) -> None:
@@ -49,12 +112,11 @@ class AccessLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        context = {"request_id": f"{_RUN}-{next(_numbers):x}"}
-        exchange = self._traffic.begin(scope["method"])
-        scope["cargohold"] = context  # type: ignore[typeddict-unknown-key]
-        scope["cargohold.exchange"] = exchange  # type: ignore[typeddict-unknown-key]
-        counted = _Counted(receive, send, is_head=scope["method"] == "HEAD")
-        started = time.perf_counter()
+        client = scope.get("client")
+        path = scope["raw_path"].decode("latin-1")
+        entry = Entry(self._traffic, scope["method"], path, client[0] if client else None)
+        scope["cargohold"] = entry  # type: ignore[typeddict-unknown-key]
+        counted = _Counted(receive, send, entry)
         unanswered = CLIENT_GONE
         try:
             await self._app(scope, counted.receive, counted.send)
@@ -62,51 +124,29 @@ class AccessLog:
             pass
         except Exception:
             unanswered = 500  # which the server says then
-            log.exception("the answer broke off", request_id=context["request_id"])
+            log.exception("the answer broke off", request_id=entry.request_id)
             raise
         finally:
-            exchange.end(counted.status or unanswered, counted.received_bytes, counted.sent_bytes)
-            _log(scope, context, counted, time.perf_counter() - started)
+            entry.end(unanswered)
 
 
 class _Counted:
-    """The messages of a request; ``status`` is 0 until an answer has begun."""
+    """The messages of a request."""
 
-    def __init__(self, receive: ASGIReceiveCallable, send: ASGISendCallable, *, is_head: bool) -> None:
+    def __init__(self, receive: ASGIReceiveCallable, send: ASGISendCallable, entry: Entry) -> None:
         self._receive = receive
         self._send = send
-        self._is_head = is_head
-        self.status = 0
-        self.received_bytes = 0
-        self.sent_bytes = 0
+        self._entry = entry
 
     async def receive(self) -> ASGIReceiveEvent:
         message = await self._receive()
         if message["type"] == "http.request":
-            self.received_bytes += len(message.get("body", b""))
+            self._entry.received_bytes += len(message.get("body", b""))
         return message
 
     async def send(self, message: ASGISendEvent) -> None:
         await self._send(message)
         if message["type"] == "http.response.start":
-            self.status = message["status"]
-        elif message["type"] == "http.response.body" and not self._is_head:
-            self.sent_bytes += len(message.get("body", b""))
-
-
-def _log(scope: Any, context: dict[str, str], counted: _Counted, seconds: float) -> None:
-    client = scope.get("client")
-    write = log.debug if context.get("route") in _QUIET else log.info
-    write(
-        "request",
-        method=scope["method"],
-        path=scope["raw_path"].decode("latin-1"),
-        principal=context.get("principal"),
-        repository=context.get("name"),
-        reference=context.get("reference") or context.get("digest") or context.get("upload_id"),
-        status=counted.status,
-        bytes=counted.sent_bytes,
-        seconds=round(seconds, 6),
-        client=client[0] if client else "unix",
-        request_id=context["request_id"],
-    )
+            self._entry.status = message["status"]
+        elif message["type"] == "http.response.body" and self._entry.method != "HEAD":
+            self._entry.sent_bytes += len(message.get("body", b""))

@@ -83,6 +83,11 @@ def json_answer(status: int, document: Any, *headers: tuple[str, str]) -> Answer
     return Answer(status, headers, body)
 
 
+def common_headers(request_id: str) -> tuple[tuple[str, str], ...]:
+    """Those of every answer."""
+    return ("Docker-Distribution-Api-Version", "registry/2.0"), ("X-Request-Id", request_id)
+
+
 def content_headers(digest: Digest, content_type: str, *, by_digest: bool) -> tuple[tuple[str, str], ...]:
     """The headers of a blob or manifest: they are the same in 200, 206 and 304."""
     return (

@@ -22,18 +22,21 @@ from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState, LifespanState
 
-from registry.http.access_log import ClientGone
+from registry.http.express import Lane
 from registry.http.protocol import GuardedProtocol, Refused
 from registry.http.tls import HandshakeFailed, TlsStream
+from registry.http.wire import Wire
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hypercorn.events import Event
     from hypercorn.typing import AppWrapper
 
+    from registry.http.express import Express
     from registry.http.limits import Places
 
 _RECEIVE_BYTES = 64 * 1024
-_SEND_BYTES = 64 * 1024
 _HEAD_LIMIT_BYTES = 64 * 1024
 
 _LINGER_SECONDS = 2
@@ -79,16 +82,25 @@ _CONFIG = _config()
 class Connection:
     """One client's connection. Nothing that happens in it leaves it, cancellation aside."""
 
-    def __init__(self, app: AppWrapper, limits: Limits, stream: trio.SocketStream | TlsStream, places: Places) -> None:
+    def __init__(
+        self,
+        app: AppWrapper,
+        limits: Limits,
+        stream: trio.SocketStream | TlsStream,
+        places: Places,
+        express: Callable[[], Express] | None = None,
+    ) -> None:
+        """``express`` tells by which settings what is asked for most is answered here, and not by the application."""
         self._app = app
         self._limits = limits
         self._stream = stream
         self._places = places
-        self._sending = trio.Lock()
+        self._express = express
+        self._wire = Wire(stream, limits.stall_seconds, self._stop_reading)
+        self._lane: Lane
         self._reading = trio.CancelScope()
         self._waiting = trio.CancelScope()
         self._head_since: float | None = None
-        self._gone = False
         self._idle = True
         self._is_new = True
         self._stopping = False
@@ -99,7 +111,7 @@ class Connection:
         """Serve the client until it goes away or has to."""
         try:
             await self._serve()
-            if not self._gone:
+            if not self._wire.is_gone:
                 await part(self._stream, sends_more=self._protocol.has_unread_body or not self._is_listened_to)
         except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the client has gone; there is nobody to tell
@@ -114,7 +126,7 @@ class Connection:
         if self._idle:
             self._reading.cancel()
         else:
-            self._protocol.stopping = True
+            self._protocol.stopping = self._lane.stopping = True
 
     def finish(self) -> None:
         """Likewise, but answer the first request of one who came at this moment."""
@@ -136,15 +148,18 @@ class Connection:
 
     def _make_protocol(self, tasks: TaskGroup) -> GuardedProtocol:
         raw = self._stream.socket
+        client, server = _address(raw.getpeername()), _address(raw.getsockname())
+        is_tls = isinstance(self._stream, TlsStream)
+        self._lane = Lane(self._wire, {"client": client, "server": server, "scheme": "https" if is_tls else "http"})
         return GuardedProtocol(
             self._app,
             _CONFIG,
             WorkerContext(None),
             tasks,
             ConnectionState(LifespanState(_credentials(raw))),
-            isinstance(self._stream, TlsStream),
-            _address(raw.getpeername()),
-            _address(raw.getsockname()),
+            is_tls,
+            client,
+            server,
             self._on_protocol_event,
         )
 
@@ -156,7 +171,7 @@ class Connection:
             with trio.fail_after(self._limits.head_seconds):
                 await self._stream.handshake()
         except trio.TooSlowError:
-            self._gone = True
+            self._wire.is_gone = True
         except HandshakeFailed as failure:
             self._is_listened_to = False
             log.info("handshake failed", reason=str(failure), client=peer_of(self._stream))
@@ -164,8 +179,19 @@ class Connection:
     async def _read(self) -> None:
         """Feed the protocol until the client ends its side, stalls, or the protocol has closed the connection."""
         with suppress(Refused):
-            while self._is_listened_to and not self._gone and (data := await self._receive()):
-                await self._protocol.handle(RawData(data))
+            while self._is_listened_to and not self._wire.is_gone and (data := await self._receive()):
+                if self._express is not None and self._protocol.is_between_requests:
+                    data = await self._serve_express(self._express(), data)
+                if data:
+                    await self._protocol.handle(RawData(data))
+
+    async def _serve_express(self, express: Express, data: bytes) -> bytes:
+        """What is left for the protocol."""
+        self._turn(idle=False)
+        try:
+            return await self._lane.serve(express, data)
+        finally:
+            self._turn(idle=True)
 
     async def _receive(self) -> bytes:
         """What has arrived; nothing where the client has ended, broken or stalled the connection."""
@@ -173,7 +199,7 @@ class Connection:
             try:
                 return bytes(await self._stream.receive_some(_RECEIVE_BYTES))
             except trio.BrokenResourceError:
-                self._gone = True
+                self._wire.is_gone = True
         return b""
 
     def _deadline(self) -> float:
@@ -189,33 +215,26 @@ class Connection:
 
     async def _on_protocol_event(self, event: Event) -> None:
         if isinstance(event, RawData):
-            await self._send(event.data)
+            await self._wire.send(event.data)
         elif isinstance(event, Closed):
             self._reading.cancel()
         elif isinstance(event, Updated):
-            self._idle = event.idle
-            if not event.idle:
-                self._is_new = False
-                self._protocol.stopping = self._stopping
-                self._reading.deadline = inf
-            self._places.turn(self, idle=event.idle)
-            self._waiting.deadline = self._deadline()
-            if self._idle and self._stopping:
-                self._reading.cancel()
+            self._turn(idle=event.idle)
 
-    async def _send(self, data: bytes) -> None:
-        """Send everything, or raise ClientGone: the client has gone, or has taken nothing for ``stall_seconds``."""
-        async with self._sending:
-            for start in range(0, len(data), _SEND_BYTES):
-                if self._gone:
-                    raise ClientGone
-                try:
-                    with trio.fail_after(self._limits.stall_seconds):
-                        await self._stream.send_all(memoryview(data)[start : start + _SEND_BYTES])
-                except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
-                    self._gone = True
-                    self._reading.cancel()
-                    raise ClientGone from None
+    def _turn(self, *, idle: bool) -> None:
+        """A request begins or has ended."""
+        self._idle = idle
+        if not idle:
+            self._is_new = False
+            self._protocol.stopping = self._lane.stopping = self._stopping
+            self._reading.deadline = inf
+        self._places.turn(self, idle=idle)
+        self._waiting.deadline = self._deadline()
+        if self._idle and self._stopping:
+            self._stop_reading()
+
+    def _stop_reading(self) -> None:
+        self._reading.cancel()
 
 
 async def part(stream: trio.SocketStream | TlsStream, *, sends_more: bool) -> None:

@@ -133,6 +133,10 @@ class RequestLimit:
         self._buckets = Buckets(burst=burst, refill_seconds=1 / requests_per_second)
         self._clock = clock
 
+    def admits(self, address: str | None) -> bool:
+        """Whether a client may ask now; then this counts as a request."""
+        return address is None or self._take(address) <= 0
+
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         address = origin_of(scope).address if scope["type"] == "http" else None
         wait_seconds = 0.0 if address is None else self._take(address)
@@ -151,7 +155,7 @@ class RequestLimit:
 async def _refuse(seconds: int, scope: Any, _receive: ASGIReceiveCallable, send: Any) -> None:
     answer = error_answer(TooManyRequests(f"too many requests from this address; try again in {seconds} s", seconds))
     length = ("Content-Length", str(answer.content_length))
-    headers = [*answer.headers, length, ("X-Request-Id", scope["cargohold"]["request_id"])]
+    headers = [*answer.headers, length, ("X-Request-Id", scope["cargohold"].request_id)]
     encoded = [(name.lower().encode(), value.encode()) for name, value in headers]
     await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
     await send({"type": "http.response.body", "body": answer.body, "more_body": False})

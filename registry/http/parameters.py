@@ -33,6 +33,9 @@ class Query:
 
     def __init__(self, raw: bytes) -> None:
         """Raises ParameterInvalid."""
+        self._pairs: list[tuple[str, str]] = []
+        if not raw:
+            return
         try:
             self._pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=_FIELDS_LIMIT)
         except ValueError:

@@ -106,6 +106,12 @@ class GuardedProtocol(H11Protocol):
         return self.connection.their_state is h11.SEND_BODY
 
     @property
+    def is_between_requests(self) -> bool:
+        """Whether what comes next begins a request, and no answer is under way."""
+        states = {self.connection.our_state, self.connection.their_state}
+        return states == {h11.IDLE} and self.stream is None and not self.connection.trailing_data[0]
+
+    @property
     def has_partial_head(self) -> bool:
         return self.expects_head and bool(self.connection.trailing_data[0])
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,7 @@ def realm_base(origin: Origin, external_url: str) -> str:
     return external_url.rstrip("/") or f"{origin.scheme}://{origin.host}"
 
 
+@lru_cache(maxsize=256)
 def is_host(text: str) -> bool:
     """A name, an IPv4 address or an IPv6 address in brackets, with or without a port (RFC 3986, section 3.2.2)."""
     match = _HOST.fullmatch(text) if len(text) <= _LONGEST_HOST else None

@@ -41,6 +41,15 @@ class Route:
     path: str
     methods: dict[str, Method]
 
+    @property
+    def all_methods(self) -> dict[str, Method]:
+        """HEAD of one that only has GET is GET, whose body the server leaves out."""
+        return {"HEAD": self.methods["GET"], **self.methods} if "GET" in self.methods else self.methods
+
+    def method(self, name: str) -> Method:
+        """Of those that it has."""
+        return self.methods["GET"] if name not in self.methods and name == "HEAD" else self.methods[name]
+
 
 _PULL, _PUSH, _DELETE = Action.PULL, Action.PUSH, Action.DELETE
 

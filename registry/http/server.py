@@ -17,11 +17,12 @@ from registry.http.tls import TlsStream
 from registry.oci.errors import Overloaded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from hypercorn.typing import AppWrapper, ASGIFramework
 
     from registry.http.certificates import Certificates
+    from registry.http.express import Express
 
 _REFUSALS = 64
 """So many connections that have no place are told so at a time; others are closed without a word."""
@@ -34,12 +35,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where to listen, the ASGI application that answers there, and how many may come; with certificates, by TLS."""
+    """Where to listen, the ASGI application that answers there, and how many may come; with certificates, by TLS.
+
+    ``express`` tells by which settings what is asked for most is answered without the application.
+    """
 
     listener: trio.SocketListener
     app: ASGIFramework
     certificates: Certificates | None = None
     places: Places = field(default_factory=Places)
+    express: Callable[[], Express] | None = None
 
 
 class Server:
@@ -82,7 +87,7 @@ class Server:
                 await self._refuse(stream)
             return
         secured = stream if site.certificates is None else TlsStream(stream, site.certificates.context)
-        connection = Connection(app, self.limits, secured, site.places)
+        connection = Connection(app, self.limits, secured, site.places, site.express)
         site.places.enter(connection, client)
         try:
             await self._serve(connection)

@@ -1,6 +1,6 @@
 """Requests as they are counted for Prometheus, under the names and labels that distribution gave them.
 
-Whoever answers a request calls ``begin``, ``Exchange.route`` as soon as the end point is known, and ``Exchange.end``
+Whoever answers a request calls ``begin``, ``Record.route`` as soon as the end point is known, and ``Record.end``
 whatever became of it; that costs a few microseconds. What a client sends makes no label: end points are those of
 the table, methods and statuses are known ones.
 
@@ -69,7 +69,7 @@ class _Handled:
         """By method: how often each status was answered, and how long it took."""
 
 
-class Exchange:
+class Record:
     """One request and its answer."""
 
     __slots__ = ("_began", "_handled", "_is_counted", "_method", "_traffic")
@@ -113,8 +113,8 @@ class Traffic(Collector):
     def __init__(self) -> None:
         self.handled = {name: _Handled() for name in (*HANDLERS.values(), _ELSEWHERE)}
 
-    def begin(self, method: str) -> Exchange:
-        return Exchange(self, method)
+    def begin(self, method: str) -> Record:
+        return Record(self, method)
 
     def collect(self) -> Iterator[Metric]:
         in_flight = GaugeMetricFamily(

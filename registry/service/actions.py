@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 _FILES, _DATABASE = "filesystem", "sqlite"
 
 ACTIONS: Final[Mapping[str, tuple[str, str]]] = {
-    "Files.open_blob": (_FILES, "Open"),
     "_read_piece": (_FILES, "GetContent"),
     "hash_piece": (_FILES, "Verify"),
     "Uploads._append": (_FILES, "PutContent"),

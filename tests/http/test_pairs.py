@@ -125,8 +125,8 @@ class Walk:
 
     async def _recording(self, scope: Any, receive: Any, send: Any) -> None:
         await self._app(scope, receive, send)
-        if "route" in scope["cargohold"]:
-            self.reached.add((scope["cargohold"]["route"], scope["method"]))
+        if scope["cargohold"].route:
+            self.reached.add((scope["cargohold"].route, scope["method"]))
 
     async def send(self, sample: Sample, name: str, upload: str) -> None:
         target = sample.target.replace("{name}", name).replace("{upload}", upload)

@@ -1,0 +1,143 @@
+"""From a request to its answer, whoever carries the two: who asks, whether he may, and what went wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from registry.http.answers import Request
+from registry.http.credentials import challenge, parse_authorization
+from registry.http.errors import error_answer, fault_answer
+from registry.http.monitor import Monitor
+from registry.http.parameters import Query, repository_name
+from registry.http.proxies import realm_base
+from registry.http.streams import Checked
+from registry.oci.errors import RegistryError, SizeInvalid, Unauthorized
+from registry.service.access import FOR_EVERYBODY, Action, scope_for
+from registry.service.principals import ANONYMOUS
+from registry.service.space import shortage
+from registry.service.uploads import BodyInterrupted
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from registry.http.access_log import Entry
+    from registry.http.answers import Answer
+    from registry.http.proxies import Origin
+    from registry.http.routes import Method, Route
+    from registry.service.principals import Principal
+    from registry.service.registry import Registry
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request whose head has been read. ``headers`` have lower-case names; a repeated one is joined by ", ".
+
+    ``entry`` is told what becomes known of it.
+    """
+
+    method: str
+    path: str
+    query: bytes
+    headers: Mapping[str, str]
+    body: AsyncIterator[bytes]
+    origin: Origin
+    address: str
+    entry: Entry
+
+
+class Exchange:
+    """With a ``principal`` all requests are made on its behalf; without one their credentials say on whose.
+
+    ``external_url`` is where clients find the registry, where that is not what they say themselves. ``monitor`` counts
+    the requests, perhaps those of others too.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        principal: Principal | None = None,
+        external_url: str = "",
+        monitor: Monitor | None = None,
+    ) -> None:
+        self.registry = registry
+        self.principal = principal
+        self.monitor = monitor or Monitor()
+        self._external_url = external_url
+
+    async def answer(self, incoming: Incoming, route: Route, path_values: Mapping[str, str]) -> Answer:
+        """The answer of an end point that has the method, whatever goes wrong on the way to it."""
+        try:
+            return await self._answer(incoming, route, path_values)
+        except Exception as error:  # noqa: BLE001 (the only place that turns one into an answer)
+            return self.failure(incoming, error)
+
+    async def _answer(self, incoming: Incoming, route: Route, path_values: Mapping[str, str]) -> Answer:
+        incoming.entry.lead_to(route.name, path_values)
+        method = route.method(incoming.method)
+        principal = replace(self.principal or ANONYMOUS, address=incoming.address)
+        try:
+            if self._is_asked_for_credentials(method):
+                credentials = parse_authorization(incoming.headers.get("authorization"))
+                principal = await self.registry.authentication.authenticate(credentials, principal.address)
+            return await self._authorized(incoming, principal, method, path_values)
+        except Unauthorized as error:
+            return self._challenge(incoming, error, method, path_values.get("name"))
+        except RegistryError as error:
+            return error_answer(error, allowed=self._others(incoming, route, principal))
+
+    def failure(self, incoming: Incoming, error: Exception) -> Answer:
+        """The answer where something was raised on the way to one: a fault of ours, if nothing else explains it."""
+        if isinstance(error, BodyInterrupted):
+            return error_answer(SizeInvalid("the body broke off before its end"))
+        ran_out = shortage(error)
+        if ran_out is not None:
+            log.warning("a request was refused", path=incoming.path, reason=str(error))
+            return error_answer(ran_out)
+        request_id = incoming.entry.request_id
+        log.error("fault", request_id=request_id, method=incoming.method, path=incoming.path, exc_info=error)
+        return fault_answer(request_id)
+
+    def _is_asked_for_credentials(self, method: Method) -> bool:
+        is_open = self.registry.policy.access.mode == "open"
+        return self.principal is None and method.action not in FOR_EVERYBODY and not is_open
+
+    async def _authorized(
+        self, incoming: Incoming, principal: Principal, method: Method, path_values: Mapping[str, str]
+    ) -> Answer:
+        """The answer to somebody who may have it: nothing is looked up before that is known."""
+        registry = self.registry
+        incoming.entry.principal = principal.name
+        values: dict[str, Any] = dict(path_values)
+        name = values.pop("name", None)
+        if name is None:
+            registry.access.authorize(principal, method.action)
+        else:
+            values["repository"] = repository_name(name)
+            registry.access.authorize(principal, method.action, values["repository"])
+
+        def ask_again() -> None:
+            """Raises Unauthorized, Denied: a body may have taken long, and meanwhile who sends it was kept out."""
+            if not registry.authentication.is_current(principal):
+                raise Unauthorized("the credentials have been changed or removed", is_token_bad=True)
+            registry.access.authorize(principal, method.action, values.get("repository"))
+
+        body = Checked(incoming.body, ask_again)
+        request = Request(incoming.method, Query(incoming.query), incoming.headers, body, principal, self.monitor)
+        return await method.handler(registry, request, **values)
+
+    def _challenge(self, incoming: Incoming, error: Unauthorized, method: Method, name: str | None) -> Answer:
+        mode = "basic" if method.action is Action.LOG_IN else self.registry.policy.access.mode
+        base = realm_base(incoming.origin, self._external_url)
+        return error_answer(error, challenge=challenge(mode, base, error, scope_for(method.action, name)))
+
+    def _others(self, incoming: Incoming, route: Route, principal: Principal) -> list[str]:
+        """The methods that are allowed here beside the one that was refused."""
+        methods = route.all_methods
+        refusal = self.registry.access.refusal
+        allowed = {name for name, method in methods.items() if refusal(principal, method.action) is None}
+        return sorted(allowed - {incoming.method})

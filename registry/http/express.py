@@ -1,0 +1,196 @@
+"""The express lane: what is asked for most is answered without Hypercorn and Quart, by the same functions.
+
+It takes the requests that it understands to the last byte, and leaves any other one to Hypercorn, with all its bytes.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from wsgiref.handlers import format_date_time
+
+import structlog
+import trio
+
+from registry.http.access_log import ClientGone, Entry
+from registry.http.answers import FileSlice, common_headers
+from registry.http.exchange import Incoming
+from registry.http.heads import read_head
+from registry.http.proxies import Origin
+from registry.http.routes import ROUTES
+from registry.http.traffic import CLIENT_GONE
+from registry.service import blobs
+from registry.service.principals import UNIX
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from registry.http.answers import Answer
+    from registry.http.exchange import Exchange
+    from registry.http.heads import Head
+    from registry.http.limits import RequestLimit
+    from registry.http.proxies import TrustedProxies
+    from registry.http.routes import Route
+    from registry.http.wire import Wire
+    from registry.service.registry import Registry
+
+_PIECE_BYTES = 256 * 1024
+
+_ROUTES = {route.name: route for route in ROUTES}
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Express:
+    """What the lanes of a site's connections have in common, by the settings of the moment."""
+
+    exchange: Exchange
+    proxies: TrustedProxies
+    limit: RequestLimit | None = None
+
+
+class Lane:
+    """The lane of one connection. ``scope`` is what ASGI says of it: ``client``, ``server`` and ``scheme``."""
+
+    def __init__(self, wire: Wire, scope: dict[str, Any]) -> None:
+        self._wire = wire
+        self._scope = scope
+        self._peer: str | None = scope["client"] and scope["client"][0]
+        self._proxies: TrustedProxies | None = None
+        self._is_proxy = False
+        self.stopping = False
+        """Whether the connection closes after this answer, which announces it if it still can."""
+
+    async def serve(self, express: Express, data: bytes) -> bytes:
+        """Answer the requests that ``data`` begins with and those that arrive meanwhile; what is left is Hypercorn's.
+
+        Nothing is left where the connection has to end. Raises ClientGone. A cancellation breaks off an answer.
+        """
+        while data:
+            end = data.find(b"\r\n\r\n") + len(b"\r\n\r\n")
+            head = read_head(data[:end])
+            if head is None or not await self._take(express, head):
+                break
+            if self.stopping or self._wire.is_gone:
+                return b""
+            data = data[end:]
+            await trio.lowlevel.cancel_shielded_checkpoint()  # others wait, and the next request may be on its way
+            data = data or self._wire.receive_now()
+        return data
+
+    async def _take(self, express: Express, head: Head) -> bool:
+        """Answer a request; False where that is not for this lane, and nothing was done."""
+        found = _find_route(head.path)
+        if found is None:
+            return False
+        origin = self._origin(express, head)
+        if express.limit is not None and not express.limit.admits(origin.address):
+            return False
+        route, path_values = found
+        entry = Entry(express.exchange.monitor.traffic, head.method, head.path, origin.address)
+        incoming = Incoming(
+            head.method, head.path, head.query, head.headers, _no_body(), origin, origin.address or UNIX, entry
+        )
+        unanswered = CLIENT_GONE
+        try:
+            answer = await express.exchange.answer(incoming, route, path_values)
+            await self._send(express, answer, entry)
+        except ClientGone:
+            raise
+        except Exception:
+            unanswered = 500
+            log.exception("the answer broke off", request_id=entry.request_id)
+            self._wire.is_gone = True  # its end tells the client
+        finally:
+            entry.end(unanswered)
+        return True
+
+    def _origin(self, express: Express, head: Head) -> Origin:
+        if express.proxies is not self._proxies:
+            self._proxies, self._is_proxy = express.proxies, express.proxies.trust(self._peer)
+        if self._is_proxy:
+            headers = [(name.encode(), value.encode()) for name, value in head.headers.items()]
+            return express.proxies.origin({**self._scope, "headers": headers})
+        return Origin(self._peer, self._scope["scheme"], head.headers["host"])
+
+    async def _send(self, express: Express, answer: Answer, entry: Entry) -> None:
+        part = answer.body if isinstance(answer.body, FileSlice) else None
+        try:
+            content = b"" if entry.method == "HEAD" or isinstance(answer.body, FileSlice) else answer.body
+            await self._wire.send_at_once(_head(answer, entry.request_id, closes=self.stopping) + content)
+            entry.status, entry.sent_bytes = answer.status, len(content)
+            if part is not None:
+                await self._send_file(express.exchange.registry, part, entry)
+        finally:
+            if part is not None:
+                part.close()
+
+    async def _send_file(self, registry: Registry, part: FileSlice, entry: Entry) -> None:
+        """What is in memory goes straight to the socket, the rest by way of a thread, which may wait for the disk."""
+        position, stop = part.start, part.start + part.length
+        while position < stop:
+            sent = 0
+            if part.file.content_hash is None:
+                sent = await self._wire.send_file(part.file.descriptor, position, stop - position)
+            if not sent:
+                piece = await blobs.read_piece(registry, part.file, position, min(_PIECE_BYTES, stop - position))
+                await self._wire.send(piece)
+                sent = len(piece)
+            position += sent
+            entry.sent_bytes += sent
+
+
+def _find_route(path: str) -> tuple[Route, dict[str, str]] | None:
+    """What the path leads to, of what is answered here: always the same as Quart's router finds."""
+    if path == "/v2/":
+        return _ROUTES["version"], {}
+    parts = path.rsplit("/", 2)
+    if len(parts) < 3 or not parts[0].startswith("/v2/") or "//" in path or not parts[2]:
+        return None
+    name = parts[0].removeprefix("/v2/")
+    match parts[1]:
+        case "manifests":
+            return _ROUTES["manifest"], {"name": name, "reference": parts[2]}
+        case "blobs" if ":" in parts[2]:
+            return _ROUTES["blob"], {"name": name, "digest": parts[2]}
+        case "tags" if parts[2] == "list":
+            return _ROUTES["tags"], {"name": name}
+    return None
+
+
+def _head(answer: Answer, request_id: str, *, closes: bool) -> bytes:
+    lines = [f"HTTP/1.1 {answer.status} "]
+    for name, value in (*answer.headers, *common_headers(request_id)):
+        lines.append(f"{name.lower()}: {value}")
+    length = answer.content_length
+    if length is not None:
+        lines.append(f"content-length: {length}")
+    if closes:
+        lines.append("connection: close")
+    lines.append(f"date: {_date()}")
+    head = "\r\n".join(lines)
+    if head.count("\r") + head.count("\n") != 2 * (len(lines) - 1):
+        raise ValueError(f"a header's value has a line end in it: {head!r}")
+    return head.encode() + b"\r\n\r\n"
+
+
+_dates: dict[int, str] = {}
+"""The text of this second."""
+
+
+def _date() -> str:
+    """Source: RFC 9110, section 6.6.1."""
+    now = int(time.time())
+    text = _dates.get(now)
+    if text is None:
+        _dates.clear()
+        text = _dates[now] = format_date_time(now)
+    return text
+
+
+async def _no_body() -> AsyncIterator[bytes]:
+    pieces: tuple[bytes, ...] = ()
+    for piece in pieces:
+        yield piece

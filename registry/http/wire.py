@@ -1,0 +1,109 @@
+"""What goes out on a connection: at once as far as the socket takes it, then at the pace of the client."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import trio
+
+from registry.http.access_log import ClientGone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from registry.http.tls import TlsStream
+
+_RECEIVE_BYTES = 64 * 1024
+_SEND_BYTES = 64 * 1024
+
+_WINDOW_BYTES = 1024 * 1024
+_READ_AHEAD_BYTES = 128 * 1024
+"""What Linux reads at a time; a file is in memory by such pieces, or not."""
+
+
+class Wire:
+    """``on_gone`` is called when the client turns out to have gone, or has taken nothing for ``stall_seconds``."""
+
+    def __init__(
+        self, stream: trio.SocketStream | TlsStream, stall_seconds: float, on_gone: Callable[[], None]
+    ) -> None:
+        self._stream = stream
+        self._stall_seconds = stall_seconds
+        self._on_gone = on_gone
+        self._sending = trio.Lock()
+        self._is_plain = isinstance(stream, trio.SocketStream)
+        self._number = stream.socket.fileno()
+        self.is_gone = False
+
+    async def send(self, data: bytes | memoryview) -> None:
+        """Send everything, or raise ClientGone."""
+        async with self._sending:
+            for start in range(0, len(data), _SEND_BYTES):
+                if self.is_gone:
+                    raise ClientGone
+                try:
+                    with trio.fail_after(self._stall_seconds):
+                        await self._stream.send_all(memoryview(data)[start : start + _SEND_BYTES])
+                except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+                    self._lose()
+
+    async def send_at_once(self, data: bytes) -> None:
+        """Likewise, without letting anybody else run where the socket takes it all; nobody else may be sending."""
+        sent = 0
+        if self._is_plain:
+            try:
+                sent = os.write(self._number, data)
+            except BlockingIOError:
+                pass
+            except OSError:
+                self._lose()
+        if sent < len(data):
+            await self.send(memoryview(data)[sent:])
+
+    async def send_file(self, descriptor: int, start: int, length: int) -> int:
+        """Send what is in memory of a part of a file: how much of its beginning went out, 0 where none is there.
+
+        Nothing is sent where the bytes have to be seen by this process (TLS). Raises ClientGone.
+        """
+        length = min(length, _WINDOW_BYTES)
+        if not self._is_plain or not _is_in_memory(descriptor, start, length):
+            return 0
+        try:
+            with trio.fail_after(self._stall_seconds):
+                while True:
+                    try:
+                        return os.sendfile(self._number, descriptor, start, length)
+                    except BlockingIOError:
+                        await trio.lowlevel.wait_writable(self._number)
+        except (BrokenPipeError, ConnectionResetError, trio.TooSlowError, trio.ClosedResourceError):
+            self._lose()
+        except OSError:
+            return 0  # of the file: whoever reads it finds out
+        return 0
+
+    def receive_now(self) -> bytes:
+        """What has arrived; nothing where that is nothing, or the end, or can't be told here."""
+        if not self._is_plain:
+            return b""
+        try:
+            return os.read(self._number, _RECEIVE_BYTES)
+        except OSError:
+            return b""
+
+    def _lose(self) -> None:
+        self.is_gone = True
+        self._on_gone()
+        raise ClientGone from None
+
+
+def _is_in_memory(descriptor: int, start: int, length: int) -> bool:
+    """Whether reading there waits for no disk, as far as a look at a byte in each piece tells (preadv2(2))."""
+    byte = bytearray(1)
+    try:
+        for position in (*range(start, start + length, _READ_AHEAD_BYTES), start + length - 1):
+            if os.preadv(descriptor, [byte], position, os.RWF_NOWAIT) == 0:
+                return False
+    except OSError:  # it would have to wait, or this file system can't tell, or can't read
+        return False
+    return True
