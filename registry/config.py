@@ -70,6 +70,7 @@ class ScrubSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageSettings:
     allow_network: bool = False
+    checkpoint: Literal["own", "external"] = "own"
     reserve: quantities.OptionalSize = ""
     stall_seconds: float = 30.0
 

@@ -23,6 +23,7 @@ def policy_of(settings: Settings) -> Policy:
         upload_idle_seconds=settings.uploads.idle_seconds,
         stall_seconds=settings.storage.stall_seconds,
         allow_network=settings.storage.allow_network,
+        checkpoints=settings.storage.checkpoint == "own",
         reserve_bytes=size_bytes(settings.storage.reserve) if settings.storage.reserve else None,
         backup_interval_seconds=seconds(settings.backup.interval),
         access=_access_policy_of(settings.access),

@@ -94,12 +94,12 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def keep_fixed(current: Settings, read: Settings) -> Settings:
-    """What was read, but for what a running daemon can't change: its folder, where it listens, and whether by TLS."""
+    """What was read, but for what a running daemon can't change: its folder, where it listens, whether by TLS."""
     http = read.http
     if bool(http.tls_certificate) != bool(current.http.tls_certificate):
         names = ("tls_certificate", "tls_key", "tls_client_ca")
         http = replace(http, **{name: getattr(current.http, name) for name in names})
-    storage = replace(read.storage, allow_network=current.storage.allow_network)
+    storage = replace(read.storage, allow_network=current.storage.allow_network, checkpoint=current.storage.checkpoint)
     return replace(read, data=current.data, listen=current.listen, metrics=current.metrics, http=http, storage=storage)
 
 

@@ -122,13 +122,19 @@ def test_what_counts_after_a_restart_is_said(daemon: Reloading, tmp_path: Path) 
     pair = Pair(tmp_path)
     outcome = daemon.set(
         f'data = "{tmp_path}/other"\nlisten = ["127.0.0.1:1"]\n[storage]\nallow_network = true\n'
-        '[metrics]\nlisten = "127.0.0.1:2"\n[http]\n'
+        'checkpoint = "external"\n[metrics]\nlisten = "127.0.0.1:2"\n[http]\n'
         f'tls_certificate = "{pair.certificate}"\ntls_key = "{pair.key}"\nstall_seconds = 3'
     )
     assert outcome["changed"] == ["http.stall_seconds"]
     [entry] = daemon.wait_for("settings that count after a restart")
     # The folder and the address stand on the command line, which beats the file.
-    assert entry["settings"] == ["http.tls_certificate", "http.tls_key", "metrics.listen", "storage.allow_network"]
+    assert entry["settings"] == [
+        "http.tls_certificate",
+        "http.tls_key",
+        "metrics.listen",
+        "storage.allow_network",
+        "storage.checkpoint",
+    ]
     assert daemon.status("GET", "/v2/") == 200
     assert not (tmp_path / "other").exists()
 

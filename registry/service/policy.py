@@ -52,7 +52,9 @@ class AccessPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """``reserve_bytes`` None: the smaller of 5 % of the file system and 1 GiB."""
+    """``reserve_bytes`` None: the smaller of 5 % of the file system and 1 GiB. Without ``checkpoints`` another program
+    takes what is in the write-ahead log into the database.
+    """
 
     allow_missing: bool = False
     delete_enabled: bool = True
@@ -61,6 +63,7 @@ class Policy:
     upload_idle_seconds: float = DAY_SECONDS
     stall_seconds: float = 30
     allow_network: bool = False
+    checkpoints: bool = True
     reserve_bytes: int | None = None
     backup_interval_seconds: float = 900
     access: AccessPolicy = field(default_factory=AccessPolicy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import structlog
 import trio
 
 from registry.service.access import Access
@@ -22,7 +23,7 @@ from registry.service.space import Space
 from registry.service.status import Status
 from registry.service.tokens import Tokens
 from registry.service.uploads import Uploads
-from registry.store import folder
+from registry.store import folder, schema
 from registry.store import space as store_space
 from registry.store.database import Database
 from registry.store.files import Files
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from registry.service.policy import Policy
     from registry.store.clock import Clock
 
+log = structlog.get_logger()
+
 
 class Registry:
     """What the acts of this layer work on. Made by ``open_registry``."""
@@ -43,7 +46,7 @@ class Registry:
     def __init__(self, data: Path, policy: Policy, hops: Hops, clock: Clock | None) -> None:
         self.policy = policy
         self.hops = hops
-        self.database = Database(data / "registry.db", hops, clock)
+        self.database = Database(data / "registry.db", hops, clock, checkpoints=policy.checkpoints)
         self.files = Files(data)
         self.store_space = store_space.Space(data)
         self.digest_locks: KeyedLocks[Digest] = KeyedLocks()
@@ -67,7 +70,7 @@ class Registry:
     def follow(self, policy: Policy) -> None:
         """Take other decisions of the operator, all at once; an interval under way ends as it began.
 
-        Raises HtpasswdInvalid, and then nothing has changed. ``allow_network`` counted when the folder was opened.
+        Raises HtpasswdInvalid, and then nothing has changed. ``allow_network`` and ``checkpoints`` count at the start.
         """
         self.authentication.follow(policy.access)
         self.policy = policy
@@ -103,6 +106,8 @@ async def open_registry(
         await registry.hops(registry.files.prepare)
         await registry.hops(registry.restoration.prepare)
         await registry.database.open()
+        if policy.checkpoints and registry.database.read_now(schema.is_replicated):
+            log.warning("litestream was here: beside it, storage.checkpoint has to be external")
         registry.authentication.open()
         try:
             async with trio.open_nursery() as background:

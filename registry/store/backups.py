@@ -89,19 +89,25 @@ def _copy(
 
 @contextmanager
 def plain(path: Path) -> Iterator[Path]:
-    """The snapshot as SQLite reads it: the file itself, or a temporary copy. Raises BackupUnusable, OSError."""
+    """The snapshot as SQLite reads it: the file itself, or a temporary copy (of a closed database too).
+
+    Raises BackupUnusable, OSError.
+    """
     with path.open("rb") as file:
         is_compressed = file.read(len(_ZSTD)) == _ZSTD
         file.seek(0)
-        if not is_compressed:
+        if not is_compressed and not snapshot.is_closed(path):
             _require_snapshot(path, path)
             yield path
             return
         with tempfile.TemporaryDirectory(prefix="cargohold-") as temporary:
-            decompressed = Path(temporary) / "registry.db"
-            _decompress(path, file, decompressed)
-            _require_snapshot(decompressed, path)
-            yield decompressed
+            copy = Path(temporary) / "registry.db"
+            if is_compressed:
+                _decompress(path, file, copy)
+            else:
+                snapshot.make_of_closed(path, copy)
+            _require_snapshot(copy, path)
+            yield copy
 
 
 def _decompress(path: Path, file: IO[bytes], target: Path) -> None:

@@ -124,7 +124,12 @@ def sqlite_findings(path: Path, *, limit_seconds: float = math.inf) -> list[Find
 
 
 def _schema(connection: sqlite3.Connection) -> dict[str, str]:
-    rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
+    """The tables of litestream don't count."""
+    rows = connection.execute(
+        "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+        " AND name NOT LIKE ? ESCAPE '\\'",
+        (f"{schema.LITESTREAM}%",),
+    )
     return dict(rows.fetchall())
 
 

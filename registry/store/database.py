@@ -34,12 +34,12 @@ READERS = 4
 class Database:
     """Open it with ``open``, keep ``run`` going in a nursery, close it last."""
 
-    def __init__(self, path: Path, hops: Hops, clock: Clock | None = None) -> None:
+    def __init__(self, path: Path, hops: Hops, clock: Clock | None = None, *, checkpoints: bool = True) -> None:
         self._path = path
         self._hops = hops.with_own_threads(1 + READERS)
         self._long_hops = hops.unwatched()
         self.clock = clock or Clock()
-        self._writer = Writer(path, self._hops, self.clock)
+        self._writer = Writer(path, self._hops, self.clock, checkpoints=checkpoints)
         self._loop_reader: sqlite3.Connection
         self._idle_readers: list[sqlite3.Connection] = []
         self._reader_places = trio.CapacityLimiter(READERS)

@@ -5,11 +5,18 @@ from __future__ import annotations
 import sqlite3
 from functools import partial
 from importlib import resources
+from typing import TYPE_CHECKING
 
 import sqlite_utils
 from sqlite_utils.migrations import Migrations
 
+if TYPE_CHECKING:
+    from registry.store.transactions import ReadTx
+
 _SET = "cargohold"
+
+LITESTREAM = r"\_litestream\_"
+"""How the names of its tables begin, as a pattern of LIKE that escapes by a backslash."""
 
 
 class DatabaseTooNew(Exception):
@@ -42,6 +49,11 @@ def is_outdated(connection: sqlite3.Connection) -> bool:
     database = sqlite_utils.Database(connection)
     migrations, _ = _load()
     return bool(list(migrations.applied(database))) and bool(list(migrations.pending(database)))
+
+
+def is_replicated(tx: ReadTx) -> bool:
+    """Whether litestream has ever had the database: it keeps tables of its own."""
+    return bool(tx.execute("SELECT 1 FROM sqlite_master WHERE name LIKE ? ESCAPE '\\'", f"{LITESTREAM}%").fetchone())
 
 
 def _load() -> tuple[Migrations, set[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import shutil
 import sqlite3
 import time
 from contextlib import closing, contextmanager
@@ -20,7 +21,7 @@ _MAGIC = b"SQLite format 3\x00"
 _VERSIONS = slice(18, 20)
 """Where the header says how the file is journaled (https://sqlite.org/fileformat.html, section 1.3)."""
 
-_ROLLBACK = b"\x01\x01"
+_ROLLBACK, _WAL = b"\x01\x01", b"\x02\x02"
 
 _STEPS = 10_000
 """After how many of SQLite's steps, about a millisecond, the clock is looked at."""
@@ -78,12 +79,31 @@ def check(path: Path, deadline: float = math.inf) -> None:
 
 def is_snapshot(database: Path) -> bool:
     """Whether the file is a snapshot that was copied here: the live database is journaled by WAL."""
+    return _versions(database) == _ROLLBACK
+
+
+def is_closed(database: Path) -> bool:
+    """Whether the file was a live database, or is what litestream restores of one, and nothing is left in a log."""
+    log = database.with_name(f"{database.name}-wal")
+    return _versions(database) == _WAL and not (log.exists() and log.stat().st_size)
+
+
+def make_of_closed(database: Path, target: Path) -> None:
+    """A snapshot of a database that is closed differs from it by how the header says that it is journaled."""
+    shutil.copyfile(database, target)
+    with target.open("r+b") as file:
+        file.seek(_VERSIONS.start)
+        file.write(_ROLLBACK)
+
+
+def _versions(database: Path) -> bytes | None:
+    """None where it is no database."""
     try:
         with database.open("rb") as file:
             header = file.read(100)
     except FileNotFoundError:
-        return False
-    return header.startswith(_MAGIC) and header[_VERSIONS] == _ROLLBACK
+        return None
+    return header[_VERSIONS] if header.startswith(_MAGIC) else None
 
 
 def set_aside_wal(database: Path) -> list[Path]:

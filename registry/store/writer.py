@@ -42,10 +42,15 @@ _LOOK_SECONDS = 1.0
 
 
 class Writer:
-    """The connection that writes, and the queue in front of it. Keep ``run`` going in a nursery."""
+    """The connection that writes, and the queue in front of it. Keep ``run`` going in a nursery.
 
-    def __init__(self, path: Path, hops: Hops, clock: Clock) -> None:
+    Without ``checkpoints`` it leaves them to a program whose SQLite has no https://sqlite.org/wal.html#walresetbug,
+    and does not give the log its room either: that program may be writing to its end.
+    """
+
+    def __init__(self, path: Path, hops: Hops, clock: Clock, *, checkpoints: bool = True) -> None:
         self._path = path
+        self._checkpoints = checkpoints
         self._space = Space(path.parent)
         self._hops = hops
         self._clock = clock
@@ -64,7 +69,8 @@ class Writer:
             if not self._path.exists() or snapshot.is_snapshot(self._path):
                 os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # it holds secrets
                 self._connect().close()  # from now on it has a log
-            reserve.lay_wal(self._path, self._space.share(reserve.WAL_BYTES))
+            if self._checkpoints:
+                reserve.lay_wal(self._path, self._space.share(reserve.WAL_BYTES))
             self._connection = self._connect()
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the message may quote damaged text
             raise DatabaseDamaged(f"{self._path} can't be opened: {error}") from error
@@ -207,8 +213,9 @@ class Writer:
         self._restart_log()  # may have needed that room
 
     def _checkpoint(self, mode: str) -> None:
-        with suppress(sqlite3.Error):
-            self._connection.execute(f"PRAGMA wal_checkpoint({mode})")
+        if self._checkpoints:
+            with suppress(sqlite3.Error):
+                self._connection.execute(f"PRAGMA wal_checkpoint({mode})")
 
     def _overwrite(self) -> bool:
         """Commit a row of our own in the place of a group that failed, which a restart might find in the WAL after all.
@@ -278,6 +285,7 @@ class Writer:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {1000 if self._checkpoints else 0}")
         return connection
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def opened(path: Path, clock: Clock | None = None) -> AsyncIterator[Database]:
-    database = Database(path, Hops(), clock)
+async def opened(path: Path, clock: Clock | None = None, *, checkpoints: bool = True) -> AsyncIterator[Database]:
+    database = Database(path, Hops(), clock, checkpoints=checkpoints)
     await database.open()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(database.run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -70,11 +71,25 @@ def test_a_compressed_one_that_is_cut_off_or_changed_is_noticed(taken: Path, tmp
 
 async def test_what_is_no_snapshot(tmp_path: Path) -> None:
     async with opened(tmp_path / "live.db"):
-        pass
+        for ending in ("", "-wal"):
+            shutil.copyfile(tmp_path / f"live.db{ending}", tmp_path / f"copy.db{ending}")
     (tmp_path / "text").write_text("text")
-    for name in ("live.db", "text"):
+    for name in ("copy.db", "text"):
         with pytest.raises(BackupUnusable, match="is no snapshot"), backups.plain(tmp_path / name):
             pass
+
+
+async def test_a_database_that_was_closed_is_read_as_a_snapshot(tmp_path: Path) -> None:
+    async with opened(tmp_path / "closed.db") as database:
+        await database.write(add, "a")
+    before = (tmp_path / "closed.db").read_bytes()
+    (tmp_path / "closed.db-wal").touch()  # some programs leave it empty
+    with backups.plain(tmp_path / "closed.db") as plain:
+        assert snapshot.is_snapshot(plain)
+        assert backups.findings(plain) == []
+        with backups.opened(plain) as tx:
+            assert names(tx) == ["a"]
+    assert (tmp_path / "closed.db").read_bytes() == before
 
 
 def test_damage_is_found(taken: Path, tmp_path: Path) -> None:
