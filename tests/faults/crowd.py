@@ -34,6 +34,9 @@ LIMIT_BYTES = 256 * _MIB
 
 _SHORT_BYTES, _FULL_BYTES = 16 * _MIB, 1024 * _MIB
 
+_UNIT_BYTES = 5_003
+"""A prime: what is moved by pages or blocks is not the same."""
+
 _SLEEPER = 8
 """One pull in so many reads its first bytes, and the rest when all others are over."""
 
@@ -42,8 +45,8 @@ _PATIENCE_SECONDS = 1800
 _BEGIN_SECONDS = 60
 """How long all have to begin."""
 
-_SETTINGS = {"CARGOHOLD_HTTP__STALL_SECONDS": str(_PATIENCE_SECONDS)}
-"""Sleepers are let sleep; nothing else of the clients' is slower."""
+_SETTINGS = {"CARGOHOLD_HTTP__STALL_SECONDS": str(2 * _PATIENCE_SECONDS)}
+"""Sleepers are let sleep, as long as they ever do; nothing else of the clients' is slower."""
 
 _NAME = "crowd"
 
@@ -64,7 +67,7 @@ def gather(data: Path, report: Report, size: int, settings: Mapping[str, str] | 
     """Let all of them come, and see what it took."""
     daemon = Daemon(data, {**_SETTINGS, **(settings or {})})
     prefix = scope()
-    daemon._prefix = prefix
+    daemon.prefix = prefix
     daemon.start()
     try:
         _meet(Crowd(daemon, size), report)
@@ -129,11 +132,15 @@ def _meet(crowd: Crowd, report: Report) -> None:
 
 
 class Content:
-    """Bytes of which no two pieces are the same, made anew each time they are needed."""
+    """Bytes of which no two pieces are the same, made anew each time they are needed.
+
+    Within a piece they come again after ``_UNIT_BYTES``: the memory is the subject, and a file system that compresses
+    then holds sizes that the disk has no room for.
+    """
 
     def __init__(self, seed: bytes, size: int) -> None:
         self.size = size
-        self._block = hashlib.shake_256(seed).digest(_MIB)
+        self._block = (hashlib.shake_256(seed).digest(_UNIT_BYTES) * (_MIB // _UNIT_BYTES + 1))[:_MIB]
         content_hash = hashlib.sha256()
         for piece in self.pieces():
             content_hash.update(piece)
@@ -195,7 +202,9 @@ class Crowd:
         self._expect(f"pull {number}", response.status, 200)
         buffer = bytearray(_MIB)
         for position, piece in enumerate(self._pulled.pieces()):
-            _fill(response, buffer)
+            if not _fill(response, buffer):
+                self.faults.append(f"pull {number} ends in MiB {position} of {self.size // _MIB}")
+                break
             if position == 0:
                 self._all_have_begun.wait(_BEGIN_SECONDS)
                 if (number - CROWD) % _SLEEPER == 0:
@@ -265,11 +274,12 @@ def _status(response: HTTPResponse) -> int:
     return response.status
 
 
-def _fill(response: HTTPResponse, buffer: bytearray) -> None:
-    """Read as much as the buffer holds; what is missing at the end is left as it was."""
+def _fill(response: HTTPResponse, buffer: bytearray) -> bool:
+    """Read as much as the buffer holds; whether there was so much."""
     rest = memoryview(buffer)
     while rest:
         length = response.readinto(rest)
         if not length:
-            return
+            return False
         rest = rest[length:]
+    return True
