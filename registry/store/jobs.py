@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import trio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 T = TypeVar("T")
 
@@ -24,3 +24,11 @@ class Job(Generic[T]):
         self.queued = time.monotonic()
         self.error: BaseException | None = None
         self.result: T | None = None
+
+
+def fail_all(jobs: Iterable[Job[Any]], error: BaseException, kind: type[Exception]) -> None:
+    """Give each job an error of its own: each is raised in another task."""
+    for job in jobs:
+        job.result = None
+        job.error = kind(str(error))
+        job.error.__cause__ = error

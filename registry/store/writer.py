@@ -17,7 +17,7 @@ import trio
 
 from registry.store import reserve, schema, snapshot
 from registry.store.failures import CommitUnknown, DatabaseDamaged, closed, code, is_damage, unknown
-from registry.store.jobs import Job
+from registry.store.jobs import Job, fail_all
 from registry.store.space import Space, StorageFull
 from registry.store.transactions import ReadTx, WriteTx, count_commits
 from registry.tally import QUICK_SECONDS, Histogram
@@ -140,7 +140,7 @@ class Writer:
             with trio.CancelScope(shield=True):
                 tried = await self._hops(self._commit, group)
         except BaseException as error:
-            _fail(tried, error, CommitUnknown)
+            fail_all(tried, error, CommitUnknown)
             raise
         finally:
             for job in tried:
@@ -161,7 +161,7 @@ class Writer:
                 make_room()
                 tried, error = self._try(group[:1])
         if error is not None:
-            _fail(tried, error, _kind(error, is_full=self._is_full(error)))
+            fail_all(tried, error, _kind(error, is_full=self._is_full(error)))
         return tried
 
     def _try(self, group: list[Job[Any]]) -> tuple[list[Job[Any]], sqlite3.Error | None]:
@@ -294,11 +294,3 @@ def _kind(error: sqlite3.Error, *, is_full: bool) -> type[Exception]:
     if isinstance(error, CommitUnknown):
         return CommitUnknown
     return StorageFull if is_full else sqlite3.OperationalError
-
-
-def _fail(jobs: list[Job[Any]], error: BaseException, kind: type[Exception]) -> None:
-    """Give each job an error of its own: each is raised in another task."""
-    for job in jobs:
-        job.result = None
-        job.error = kind(str(error))
-        job.error.__cause__ = error
