@@ -150,7 +150,8 @@ class Connection:
         raw = self._stream.socket
         client, server = _address(raw.getpeername()), _address(raw.getsockname())
         is_tls = isinstance(self._stream, TlsStream)
-        self._lane = Lane(self._wire, {"client": client, "server": server, "scheme": "https" if is_tls else "http"})
+        scope = {"client": client, "server": server, "scheme": "https" if is_tls else "http"}
+        self._lane = Lane(self._wire, scope, self._begin)
         return GuardedProtocol(
             self._app,
             _CONFIG,
@@ -181,17 +182,22 @@ class Connection:
         with suppress(Refused):
             while self._is_listened_to and not self._wire.is_gone and (data := await self._receive()):
                 if self._express is not None and self._protocol.is_between_requests:
-                    data = await self._serve_express(self._express(), data)
+                    data = await self._serve_express(self._express, data)
                 if data:
                     await self._protocol.handle(RawData(data))
 
-    async def _serve_express(self, express: Express, data: bytes) -> bytes:
+    async def _serve_express(self, express: Callable[[], Express], data: bytes) -> bytes:
         """What is left for the protocol."""
-        self._turn(idle=False)
         try:
             return await self._lane.serve(express, data)
         finally:
-            self._turn(idle=True)
+            if not self._idle:
+                self._turn(idle=True)
+
+    def _begin(self) -> None:
+        """The lane takes a request; one that it leaves is not begun here."""
+        if self._idle:
+            self._turn(idle=False)
 
     async def _receive(self) -> bytes:
         """What has arrived; nothing where the client has ended, broken or stalled the connection."""

@@ -24,7 +24,7 @@ from registry.service import blobs
 from registry.service.principals import UNIX
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from registry.http.answers import Answer
     from registry.http.exchange import Exchange
@@ -52,10 +52,14 @@ class Express:
 
 
 class Lane:
-    """The lane of one connection. ``scope`` is what ASGI says of it: ``client``, ``server`` and ``scheme``."""
+    """The lane of one connection. ``scope`` is what ASGI says of it: ``client``, ``server`` and ``scheme``.
 
-    def __init__(self, wire: Wire, scope: dict[str, Any]) -> None:
+    ``on_request`` is called as soon as it is known that a request is answered here.
+    """
+
+    def __init__(self, wire: Wire, scope: dict[str, Any], on_request: Callable[[], None]) -> None:
         self._wire = wire
+        self._on_request = on_request
         self._scope = scope
         self._peer: str | None = scope["client"] and scope["client"][0]
         self._proxies: TrustedProxies | None = None
@@ -63,20 +67,21 @@ class Lane:
         self.stopping = False
         """Whether the connection closes after this answer, which announces it if it still can."""
 
-    async def serve(self, express: Express, data: bytes) -> bytes:
+    async def serve(self, express: Callable[[], Express], data: bytes) -> bytes:
         """Answer the requests that ``data`` begins with and those that arrive meanwhile; what is left is Hypercorn's.
 
-        Nothing is left where the connection has to end. Raises ClientGone. A cancellation breaks off an answer.
+        ``express`` is asked at each request. Nothing is left where the connection has to end. Raises ClientGone. A
+        cancellation breaks off an answer.
         """
         while data:
             end = data.find(b"\r\n\r\n") + len(b"\r\n\r\n")
             head = read_head(data[:end])
-            if head is None or not await self._take(express, head):
+            if head is None or not await self._take(express(), head):
                 break
+            await trio.lowlevel.checkpoint()  # others wait, and the next request may be on its way
             if self.stopping or self._wire.is_gone:
                 return b""
             data = data[end:]
-            await trio.lowlevel.cancel_shielded_checkpoint()  # others wait, and the next request may be on its way
             data = data or self._wire.receive_now()
         return data
 
@@ -88,6 +93,7 @@ class Lane:
         origin = self._origin(express, head)
         if express.limit is not None and not express.limit.admits(origin.address):
             return False
+        self._on_request()
         route, path_values = found
         entry = Entry(express.exchange.monitor.traffic, head.method, head.path, origin.address)
         incoming = Incoming(
@@ -119,8 +125,10 @@ class Lane:
         part = answer.body if isinstance(answer.body, FileSlice) else None
         try:
             content = b"" if entry.method == "HEAD" or isinstance(answer.body, FileSlice) else answer.body
-            await self._wire.send_at_once(_head(answer, entry.request_id, closes=self.stopping) + content)
-            entry.status, entry.sent_bytes = answer.status, len(content)
+            head = _head(answer, entry.request_id, closes=self.stopping)
+            entry.status = answer.status
+            await self._wire.send_at_once(head + content)
+            entry.sent_bytes = len(content)
             if part is not None:
                 await self._send_file(express.exchange.registry, part, entry)
         finally:
@@ -140,6 +148,8 @@ class Lane:
                 sent = len(piece)
             position += sent
             entry.sent_bytes += sent
+            if position < stop:
+                await trio.lowlevel.checkpoint()  # a client as fast as that would keep all others waiting
 
 
 def _find_route(path: str) -> tuple[Route, dict[str, str]] | None:

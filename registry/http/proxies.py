@@ -50,10 +50,14 @@ def realm_base(origin: Origin, external_url: str) -> str:
     return external_url.rstrip("/") or f"{origin.scheme}://{origin.host}"
 
 
-@lru_cache(maxsize=256)
 def is_host(text: str) -> bool:
     """A name, an IPv4 address or an IPv6 address in brackets, with or without a port (RFC 3986, section 3.2.2)."""
-    match = _HOST.fullmatch(text) if len(text) <= _LONGEST_HOST else None
+    return len(text) <= _LONGEST_HOST and _is_short_host(text)
+
+
+@lru_cache(maxsize=256)
+def _is_short_host(text: str) -> bool:
+    match = _HOST.fullmatch(text)
     if match is None or int(match[2] or 0) > 65535:
         return False
     return match[1] is None or (":" in match[1] and _parse_address(match[1]) is not None)

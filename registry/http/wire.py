@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import os
 from typing import TYPE_CHECKING
 
@@ -18,8 +20,9 @@ _RECEIVE_BYTES = 64 * 1024
 _SEND_BYTES = 64 * 1024
 
 _WINDOW_BYTES = 1024 * 1024
-_READ_AHEAD_BYTES = 128 * 1024
-"""What Linux reads at a time; a file is in memory by such pieces, or not."""
+_PAGE_BYTES = mmap.PAGESIZE
+
+_libc = ctypes.CDLL(None)
 
 
 class Wire:
@@ -98,12 +101,19 @@ class Wire:
 
 
 def _is_in_memory(descriptor: int, start: int, length: int) -> bool:
-    """Whether reading there waits for no disk, as far as a look at a byte in each piece tells (preadv2(2))."""
-    byte = bytearray(1)
-    try:
-        for position in (*range(start, start + length, _READ_AHEAD_BYTES), start + length - 1):
-            if os.preadv(descriptor, [byte], position, os.RWF_NOWAIT) == 0:
-                return False
-    except OSError:  # it would have to wait, or this file system can't tell, or can't read
+    """Whether all of a part of a file is in memory, so that reading it waits for no disk (mincore(2)).
+
+    The kernel says so of a file to its owner; to others it says always yes.
+    """
+    first = start // _PAGE_BYTES * _PAGE_BYTES
+    span = start + length - first
+    pages = (ctypes.c_ubyte * -(-span // _PAGE_BYTES))()
+    try:  # private and writable, so that its address can be had; nothing is read or written by way of it
+        mapped = mmap.mmap(descriptor, span, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE, offset=first)
+    except (OSError, ValueError):  # of a file system that can't, or a file that is shorter
         return False
-    return True
+    with mapped:
+        byte = ctypes.c_char.from_buffer(mapped)
+        failed = _libc.mincore(ctypes.byref(byte), ctypes.c_size_t(span), pages)
+        del byte  # nothing may refer to a map that is closed
+    return not failed and all(pages)

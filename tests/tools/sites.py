@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +81,8 @@ def serving(data: Path, policy: Policy | None = None, *, stall_seconds: float = 
     try:
         yield sites[0]
     finally:
-        sites[0].token.run_sync_soon(sites[0].server.stop)
+        with suppress(trio.RunFinishedError):  # a test may have stopped it
+            sites[0].token.run_sync_soon(sites[0].server.stop)
         thread.join()
 
 
