@@ -22,11 +22,11 @@ UploadFile.append = keep
 """
 
 MIXES_PULLS_UP = """
-from registry.service import blobs
-read_piece = blobs._read_piece
-def wrong(file, start, length):
-    return read_piece(file, max(start - 4096, 0), length)
-blobs._read_piece = wrong
+from registry.http.wire import Wire
+send_file = Wire.send_file
+def wrong(self, descriptor, start, length):
+    return send_file(self, descriptor, max(start - 4096, 0), length)
+Wire.send_file = wrong
 """
 
 MIB = 1024 * 1024

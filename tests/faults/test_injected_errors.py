@@ -31,13 +31,13 @@ files.UploadFile.keep = keep
 
 FAILED_COMMIT_ACKNOWLEDGED = """
 from registry.store import writer
-writer._fail = lambda jobs, error, kind: None
+writer.fail_all = lambda jobs, error, kind: None
 """
 
 ENDS_AT_AN_ERROR = """
 import os
-from registry.http import app
-app.shortage = lambda error: os._exit(1)
+from registry.http import exchange
+exchange.shortage = lambda error: os._exit(1)
 """
 
 
