@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from registry import config
 
@@ -105,6 +106,14 @@ def test_quadlet_understands_it() -> None:
     done = subprocess.run([GENERATOR, "--dryrun"], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "cargohold.service" in done.stdout
+
+
+def test_the_compose_file_builds_the_image_and_keeps_its_data() -> None:
+    document = yaml.safe_load(COMPOSE.read_text())
+    service = document["services"]["cargohold"]
+    assert (COMPOSE.parent / service["build"]["context"] / service["build"]["dockerfile"]).read_text() == CONTAINERFILE
+    assert service["volumes"] == [f"{name}:/var/lib/cargohold" for name in document["volumes"]]
+    assert service["ports"] == ["127.0.0.1:5000:5000"]
 
 
 def has_compose() -> bool:
