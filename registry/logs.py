@@ -63,7 +63,8 @@ def _for_people() -> list[Processor]:
 
 def _as_json() -> list[Processor]:
     tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # they may hold credentials
-    renderer = structlog.processors.JSONRenderer()
+    encode = json.JSONEncoder(default=repr).encode
+    renderer = structlog.processors.JSONRenderer(lambda event, **_: encode(event))
     return [_time(), structlog.processors.ExceptionRenderer(tracebacks), renderer]
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from registry.service.blobs import OpenBlob
     from registry.service.principals import Principal
 
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 IMMUTABLE = "max-age=31536000, immutable"
 """Cache-Control of what is asked for by its digest (RFC 8246)."""
 
@@ -77,7 +79,7 @@ class Answer:
 
 
 def json_answer(status: int, document: Any, *headers: tuple[str, str]) -> Answer:
-    body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    body = _JSON.encode(document).encode("utf-8", "backslashreplace")
     if not any(name == "Content-Type" for name, _ in headers):
         headers = (("Content-Type", "application/json"), *headers)
     return Answer(status, headers, body)

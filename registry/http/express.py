@@ -20,6 +20,7 @@ from registry.http.heads import read_head
 from registry.http.proxies import Origin
 from registry.http.routes import ROUTES
 from registry.http.traffic import CLIENT_GONE
+from registry.http.wire import Wire, read_now
 from registry.service import blobs
 from registry.service.principals import UNIX
 
@@ -32,10 +33,12 @@ if TYPE_CHECKING:
     from registry.http.limits import RequestLimit
     from registry.http.proxies import TrustedProxies
     from registry.http.routes import Route
-    from registry.http.wire import Wire
     from registry.service.registry import Registry
 
 _PIECE_BYTES = 256 * 1024
+
+_SMALL_BYTES = 16 * 1024
+"""As much of a file is sent together with the head."""
 
 _ROUTES = {route.name: route for route in ROUTES}
 
@@ -124,12 +127,12 @@ class Lane:
     async def _send(self, express: Express, answer: Answer, entry: Entry) -> None:
         part = answer.body if isinstance(answer.body, FileSlice) else None
         try:
-            content = b"" if entry.method == "HEAD" or isinstance(answer.body, FileSlice) else answer.body
+            content = b"" if entry.method == "HEAD" else _content_at_hand(answer.body)
             head = _head(answer, entry.request_id, closes=self.stopping)
             entry.status = answer.status
             await self._wire.send_at_once(head + content)
             entry.sent_bytes = len(content)
-            if part is not None:
+            if part is not None and not content:
                 await self._send_file(express.exchange.registry, part, entry)
         finally:
             if part is not None:
@@ -150,6 +153,15 @@ class Lane:
             entry.sent_bytes += sent
             if position < stop:
                 await trio.lowlevel.checkpoint()  # a client as fast as that would keep all others waiting
+
+
+def _content_at_hand(body: bytes | FileSlice) -> bytes:
+    """The whole body where it is here, or small and in memory; else nothing."""
+    if not isinstance(body, FileSlice):
+        return body
+    if body.length > _SMALL_BYTES or body.file.content_hash is not None:
+        return b""
+    return read_now(body.file.descriptor, body.start, body.length) or b""
 
 
 def _find_route(path: str) -> tuple[Route, dict[str, str]] | None:
