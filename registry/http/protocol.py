@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hypercorn.typing import H11SendableEvent
 
 
-_REFUSAL_SECONDS = 1
+_REFUSAL_SECONDS = 5
 """A refusal has no body: it fits into the socket's buffer, or nobody reads."""
 
 _AUTHORITY = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?")
