@@ -5,6 +5,7 @@ Standard library only: it is run by the machine's own Python.
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import os
@@ -34,7 +35,7 @@ def ask(method: str, target: str, body: bytes = b"") -> tuple[int, bytes]:
     """One request on a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", 5000, timeout=60)
     try:
-        connection.request(method, target, body)
+        connection.request(method, target, body or None)
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:
@@ -99,12 +100,12 @@ def install() -> dict[str, object]:
     run("systemctl", "daemon-reload")
     run("systemctl", "start", "cargohold.socket", "cargohold.service")
     user = run("ps", "-o", "user=", "-p", show("MainPID")).strip()
-    status, _ = ask(
-        "POST",
-        "/v2/a/blobs/uploads/?digest=sha256:" + "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881",
-        b"x",
-    )
-    return {"state": show("ActiveState"), "user": user, "push": status, "ready": ask("GET", "/ready?push")[0]}
+    content = os.urandom(1024 * 1024)  # large enough to be sent as a file
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    status, _ = ask("POST", f"/v2/a/blobs/uploads/?digest={digest}", content)
+    pulled = ask("GET", f"/v2/a/blobs/{digest}") == (200, content)
+    ready, _ = ask("GET", "/ready?push")
+    return {"state": show("ActiveState"), "user": user, "push": status, "pulled": pulled, "ready": ready}
 
 
 def reload() -> dict[str, object]:

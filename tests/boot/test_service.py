@@ -93,7 +93,13 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_it_is_installed_started_and_takes_a_push(outcomes: dict[str, Any]) -> None:
-    assert outcomes["install"] == {"state": "active", "user": "cargohold", "push": 201, "ready": 200}
+    assert outcomes["install"] == {
+        "state": "active",
+        "user": "cargohold",
+        "push": 201,
+        "pulled": True,
+        "ready": 200,
+    }
 
 
 def test_reload_takes_good_settings_and_says_why_it_refuses_others(outcomes: dict[str, Any]) -> None:
