@@ -1,0 +1,1 @@
+"""What makes the figures; none of these tests times anything."""
