@@ -30,6 +30,9 @@ def migrate(connection: sqlite3.Connection) -> list[str]:
     migrations, _ = _load()
     pending = [migration.name for migration in migrations.pending(database)]
     migrations.apply(database)
+    # apply makes this index in a transaction after that of the table, and only where there was no table.
+    table = database.table(migrations.migrations_table)
+    table.create_index(["migration_set", "name"], unique=True, if_not_exists=True)
     return pending
 
 

@@ -120,6 +120,16 @@ async def test_a_snapshot_is_taken_before_and_can_be_put_back(tmp_path: Path) ->
         assert await database.read(check.row_findings) == []
 
 
+async def test_a_first_start_that_was_killed_before_the_index_of_the_migrations_is_completed(tmp_path: Path) -> None:
+    path = tmp_path / "registry.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        Migrations("cargohold").ensure_migrations_table(Utils(connection))
+        connection.execute("DROP INDEX idx__sqlite_migrations_migration_set_name")
+    for _ in "started", "and started again":
+        async with opened(path):
+            assert check.sqlite_findings(path) == []
+
+
 async def test_the_registry_goes_on_with_it(life: Life) -> None:
     life.data.mkdir()
     write_first_schema(life.data / "registry.db")
