@@ -59,6 +59,7 @@ class Front:
                 self._answer,
                 None if listener.socket.family == socket.AF_UNIX else self._certificates,
                 self._places,
+                self.monitor.traffic,
                 lambda: self._express,
             )
             for listener in listeners
@@ -67,7 +68,7 @@ class Front:
     def monitor_sites(self, listeners: Sequence[trio.SocketListener], registry: Registry) -> list[Site]:
         """Where /metrics is told to whoever asks, and nothing can be pulled or pushed: in plain HTTP."""
         app, places = make_app(registry, monitor=self.monitor, routes=MONITOR_ROUTES), Places(_MONITORS)
-        return [Site(listener, app, places=places) for listener in listeners]
+        return [Site(listener, app, places=places, traffic=self.monitor.traffic) for listener in listeners]
 
     async def prepare(self, settings: HttpSettings) -> LoadedCertificate | None:
         """What ``follow`` needs of the files that other settings name. Raises CertificateUnusable.

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from registry.http.express import Express
     from registry.http.limits import Places
+    from registry.http.traffic import Traffic
 
 _RECEIVE_BYTES = 64 * 1024
 _HEAD_LIMIT_BYTES = 64 * 1024
@@ -88,6 +89,7 @@ class Connection:
         limits: Limits,
         stream: trio.SocketStream | TlsStream,
         places: Places,
+        traffic: Traffic,
         express: Callable[[], Express] | None = None,
     ) -> None:
         """``express`` tells by which settings what is asked for most is answered here, and not by the application."""
@@ -95,6 +97,7 @@ class Connection:
         self._limits = limits
         self._stream = stream
         self._places = places
+        self._traffic = traffic
         self._express = express
         self._wire = Wire(stream, limits.stall_seconds, self._stop_reading)
         self._lane: Lane
@@ -154,6 +157,7 @@ class Connection:
         self._lane = Lane(self._wire, scope, self._begin)
         return GuardedProtocol(
             self._app,
+            self._traffic,
             _CONFIG,
             WorkerContext(None),
             tasks,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hypercorn.protocol.events import Event as StreamEvent
     from hypercorn.typing import H11SendableEvent
 
+    from registry.http.traffic import Traffic
 
 _REFUSAL_SECONDS = 5
 """A refusal has no body: it fits into the socket's buffer, or nobody reads."""
@@ -87,10 +88,11 @@ class _StrictConnection(h11.Connection):
 
 
 class GuardedProtocol(H11Protocol):
-    def __init__(self, app: Any, *args: Any) -> None:
+    def __init__(self, app: Any, traffic: Traffic, *args: Any) -> None:
         super().__init__(self._call_app, *args)
         self.connection: h11.Connection = _StrictConnection(self.config.h11_max_incomplete_size)
         self._guarded_app = app
+        self._traffic = traffic
         self._continue = False
         self._disconnected = False
         self._gone = False
@@ -176,17 +178,20 @@ class GuardedProtocol(H11Protocol):
     async def _check_protocol(self, event: h11.Request) -> None:
         status = _refusal(event)
         if status is not None:
-            await self._send_error_response(status)
+            await self._send_error_response(status, event.method.decode("ascii"))
             await self.send(Closed())
             raise Refused
 
-    async def _send_error_response(self, status_code: int) -> None:
-        """Refuse what is no request that the application could answer, and say so in the log.
+    async def _send_error_response(self, status_code: int, method: str = "") -> None:
+        """Refuse what is no request that the application could answer, say so in the log, and count it.
 
-        An application that ends meanwhile ends the reading of requests, in which this runs; the answer still goes out.
+        A request whose head the application has is counted there. An application that ends meanwhile ends the reading
+        of requests, in which this runs; the answer still goes out.
         """
         client = self.client[0] if self.client else "unix"
         log.info("refused", status=status_code, client=client)
+        if self.stream is None:
+            self._traffic.begin(method).end(status_code, 0, 0)
         with trio.move_on_after(_REFUSAL_SECONDS, shield=True):
             await super()._send_error_response(status_code)
 

@@ -14,6 +14,7 @@ from registry.http.connection import Connection, Limits, part, peer_of
 from registry.http.errors import error_answer
 from registry.http.limits import Places
 from registry.http.tls import TlsStream
+from registry.http.traffic import Traffic
 from registry.oci.errors import Overloaded
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from hypercorn.typing import AppWrapper, ASGIFramework
 
+    from registry.http.answers import Answer
     from registry.http.certificates import Certificates
     from registry.http.express import Express
 
@@ -37,13 +39,15 @@ log = structlog.get_logger()
 class Site:
     """Where to listen, the ASGI application that answers there, and how many may come; with certificates, by TLS.
 
-    ``express`` tells by which settings what is asked for most is answered without the application.
+    ``traffic`` counts what does not get as far as the application; ``express`` tells by which settings what is asked
+    for most is answered without it.
     """
 
     listener: trio.SocketListener
     app: ASGIFramework
     certificates: Certificates | None = None
     places: Places = field(default_factory=Places)
+    traffic: Traffic = field(default_factory=Traffic)
     express: Callable[[], Express] | None = None
 
 
@@ -84,10 +88,10 @@ class Server:
         if not site.places.make_room(client):
             self._complain()
             if site.certificates is None and self._refusals < _REFUSALS:
-                await self._refuse(stream)
+                await self._refuse(stream, site.traffic)
             return
         secured = stream if site.certificates is None else TlsStream(stream, site.certificates.context)
-        connection = Connection(app, self.limits, secured, site.places, site.express)
+        connection = Connection(app, self.limits, secured, site.places, site.traffic, site.express)
         site.places.enter(connection, client)
         try:
             await self._serve(connection)
@@ -103,13 +107,16 @@ class Server:
         finally:
             self._connections.discard(connection)
 
-    async def _refuse(self, stream: trio.SocketStream) -> None:
+    async def _refuse(self, stream: trio.SocketStream, traffic: Traffic) -> None:
         """Answer the first request, once it comes: an answer before it would be nobody's."""
+        answer = error_answer(Overloaded("too many connections; try again soon"))
         self._refusals += 1
         try:
             with trio.move_on_after(_REFUSAL_SECONDS):
-                if await stream.receive_some():
-                    await stream.send_all(_refusal())
+                if received := await stream.receive_some():
+                    method = bytes(received).partition(b" ")[0].decode("latin-1")
+                    traffic.begin(method).end(answer.status, 0, answer.content_length or 0)
+                    await stream.send_all(_encoded(answer))
                     await part(stream, sends_more=True)
         except trio.BrokenResourceError:
             pass  # the client has gone; there is nobody to tell
@@ -125,8 +132,7 @@ class Server:
             self._quiet_until = trio.current_time() + _COMPLAINT_SECONDS
 
 
-def _refusal() -> bytes:
-    answer = error_answer(Overloaded("too many connections; try again soon"))
+def _encoded(answer: Answer) -> bytes:
     headers = [*answer.headers, ("Content-Length", str(answer.content_length)), ("Connection", "close")]
     lines = ["HTTP/1.1 503 Service Unavailable", *(f"{name.lower()}: {value}" for name, value in headers), "", ""]
     return "\r\n".join(lines).encode() + cast("bytes", answer.body)

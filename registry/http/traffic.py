@@ -39,7 +39,8 @@ HANDLERS: Final[Mapping[str, str]] = {
 """Names of end points as they stand in ``routes``, and here. Others, of probes and the operator's, are not counted."""
 
 _ELSEWHERE = "other"
-"""What leads to no end point: a path or a method that there is not, or a client that asks too often."""
+"""What leads to no end point: a path or a method that there is not, a client that asks too often or for whom there is
+no place, and what is no request."""
 
 _METHODS: Final = {
     name: name.lower() for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE")

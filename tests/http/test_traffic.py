@@ -18,6 +18,7 @@ from registry.http.traffic import HANDLERS
 from registry.service.damage import BlobDamaged
 from tests.tools.asgi import Client, _scope
 from tests.tools.content import CONFIG, begin_upload, digest_of, push_blob, push_image
+from tests.tools.daemon import running
 from tests.tools.raw import connect, request
 
 if TYPE_CHECKING:
@@ -214,6 +215,53 @@ def test_a_download_that_is_cut_off(daemon: Daemon) -> None:
     assert found.requests == {("blob_upload", "post", "201"): 1, ("blob", "get", "200"): 1}
     assert found.sum("request_size_bytes_sum", "blob_upload") == len(BIG)
     assert 0 <= found.sum("response_size_bytes_sum", "blob") < len(BIG)
+
+
+@pytest.mark.parametrize(
+    ("sent", "method", "code"),
+    [
+        (b"PRI * HTTP/2.0\r\n\r\n", "unknown", "505"),
+        (b"get /v2/ HTTP/1.1\r\nHost: registry\r\n\r\n", "unknown", "501"),
+        (b"GET * HTTP/1.1\r\nHost: registry\r\n\r\n", "get", "400"),
+        (b"no request at all\r\n\r\n", "unknown", "400"),
+        (b"GET /" + b"x" * 70_000, "unknown", "431"),
+    ],
+)
+def test_what_is_refused_before_the_application(daemon: Daemon, sent: bytes, method: str, code: str) -> None:
+    with connect(daemon.port) as client:
+        client.send_what_is_taken(sent)
+        assert client.answer().status == int(code)
+    assert Counts(daemon.request("GET", "/metrics")[2]).requests == {("other", method, code): 1}
+
+
+def test_a_body_that_breaks_off_in_nonsense_counts_where_it_belongs(daemon: Daemon) -> None:
+    location = daemon.request("POST", "/v2/a/blobs/uploads/")[1]["location"]
+    with connect(daemon.port) as client:
+        client.send(request("PATCH", location, "Transfer-Encoding: chunked", "Expect: 100-continue"))
+        assert client.answer().status == 100
+        client.send(b"no chunk\r\n")
+        assert client.answer().status == 400
+    found = wait_for(daemon, {})
+    assert {key[:2]: count for key, count in found.requests.items()} == {
+        ("blob_upload", "post"): 1,
+        ("blob_upload_chunk", "patch"): 1,
+    }
+
+
+def test_a_connection_without_a_place(tmp_path: Path) -> None:
+    with running(tmp_path / "data", {"CARGOHOLD_HTTP__CONNECTION_LIMIT": "1"}) as daemon:
+        target = f"/v2/a/blobs/uploads/?digest={digest_of(b'abc')}"
+        with connect(daemon.port) as working:
+            working.send(request("POST", target, "Expect: 100-continue", "Content-Length: 3"))
+            assert working.answer().status == 100
+            with connect(daemon.port) as refused:
+                refused.send(request("GET", "/v2/"))
+                assert refused.answer().status == 503
+            working.send(b"abc")
+            assert working.answer().status == 201
+            working.send(request("GET", "/metrics"))
+            found = Counts(working.answer().body)
+    assert found.requests == {("blob_upload", "post", "201"): 1, ("other", "get", "503"): 1}
 
 
 def wait_for(daemon: Daemon, in_flight: dict[str, float]) -> Counts:
