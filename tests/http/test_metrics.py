@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from registry.http.app import make_app
 from registry.http.certificates import CertificateFiles, Certificates
 from registry.http.monitor import Monitor
+from registry.http.traffic import Traffic
 from registry.service.actions import ACTIONS
 from registry.service.policy import GarbagePolicy, Policy
 from tests.tools.asgi import Client
@@ -20,10 +21,12 @@ from tests.tools.life import DAY, HORIZON, SLOW_SCRUB, Life, Opened
 from tests.tools.tls import Pair
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from prometheus_client import Metric
 
+    from registry.service.registry import Registry
     from registry.store.transactions import WriteTx
 
 
@@ -62,6 +65,29 @@ async def test_a_new_registry_has_nothing(life: Life) -> None:
         assert values.pop("database_log_bytes") == (life.data / "registry.db-wal").stat().st_size > 0
         assert min(values.pop("up_seconds"), values.pop("backup_behind_seconds")) >= 0
         assert set(values.values()) == {0}
+
+
+async def test_others_have_their_turn_between_two_families(registry: Registry) -> None:
+    turns, seen = 0, []
+
+    class Watched(Traffic):
+        def collect(self) -> Iterator[Metric]:
+            for family in super().collect():
+                seen.append(turns)
+                yield family
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take_turns)
+        await Client(make_app(registry, monitor=Monitor(Watched())))("GET", "/metrics")
+        nursery.cancel_scope.cancel()
+    assert len(seen) == 5
+    assert seen[-1] - seen[0] >= 3  # in each round trio runs both tasks, in any order
 
 
 async def test_what_there_is(life: Life) -> None:
