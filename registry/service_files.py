@@ -21,6 +21,8 @@ _CONFIG = "etc/cargohold/config.toml"
 _PLACES = {
     "cargohold.service": "etc/systemd/system/cargohold.service",
     "cargohold.socket": "etc/systemd/system/cargohold.socket",
+    "cargohold-backup.service": "etc/systemd/system/cargohold-backup.service",
+    "cargohold-backup.timer": "etc/systemd/system/cargohold-backup.timer",
     "cargohold.sysusers": "etc/sysusers.d/cargohold.conf",
     "cargohold.tmpfiles": "etc/tmpfiles.d/cargohold.conf",
     "config.toml": _CONFIG,
@@ -33,7 +35,9 @@ _NEXT = """\
 Next:
   systemd-sysusers && systemd-tmpfiles --create cargohold.conf
   systemctl daemon-reload
-  systemctl enable --now cargohold.socket cargohold.service"""
+  systemctl enable --now cargohold.socket cargohold.service
+For a backup each night:
+  systemctl enable --now cargohold-backup.timer"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ SYSTEM = "etc/systemd/system"
 FILES = {
     f"{SYSTEM}/cargohold.service",
     f"{SYSTEM}/cargohold.socket",
+    f"{SYSTEM}/cargohold-backup.service",
+    f"{SYSTEM}/cargohold-backup.timer",
     "etc/cargohold/config.toml",
     "etc/sysusers.d/cargohold.conf",
     "etc/tmpfiles.d/cargohold.conf",
@@ -46,6 +48,7 @@ def test_the_files_stand_where_systemd_looks_for_them(tmp_path: Path) -> None:
     assert found.keys() == FILES
     assert {path.stat().st_mode & 0o777 for path in found.values()} == {0o644}
     assert "systemctl enable --now cargohold.socket cargohold.service" in done.stdout
+    assert "systemctl enable --now cargohold-backup.timer" in done.stdout
 
 
 def test_the_unit_starts_the_program_that_installed_it(tmp_path: Path) -> None:

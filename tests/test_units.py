@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 UNITS = Path(__file__).parent.parent / "systemd"
+NAMES = ("cargohold.service", "cargohold.socket", "cargohold-backup.service", "cargohold-backup.timer")
 
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 
@@ -17,7 +18,7 @@ needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reas
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
     """With a program that is there: verify looks for it."""
-    for name in ("cargohold.service", "cargohold.socket"):
+    for name in NAMES:
         text = (UNITS / name).read_text().replace("/opt/cargohold/bin/cargohold", "/bin/true")
         (tmp_path / name).write_text(text)
     return tmp_path
@@ -37,7 +38,7 @@ def exposure(unit: Path) -> float:
 
 @needs_systemd
 def test_systemd_finds_nothing_wrong(units: Path) -> None:
-    for name in ("cargohold.service", "cargohold.socket"):
+    for name in NAMES:
         done = analyze("verify", "--man=no", units / name)
         assert [line for line in done.stderr.splitlines() if "cargohold" in line] == []
         assert done.returncode == 0, done.stderr
@@ -46,6 +47,7 @@ def test_systemd_finds_nothing_wrong(units: Path) -> None:
 @needs_systemd
 def test_what_an_intruder_could_reach_from_the_service(units: Path) -> None:
     assert exposure(units / "cargohold.service") <= 1.5
+    assert exposure(units / "cargohold-backup.service") <= 1.5
     drop_ins = units / "cargohold.service.d"
     drop_ins.mkdir()
     shutil.copy(UNITS / "no-network.conf", drop_ins)
@@ -70,4 +72,5 @@ def test_its_user_and_its_folders(tmp_path: Path) -> None:
     assert (name, home, shell) == ("cargohold", "/var/lib/cargohold", "/usr/sbin/nologin")
     assert (tmp_path / "var/lib/cargohold").stat().st_uid == int(number)
     assert (tmp_path / "var/lib/cargohold").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "var/lib/cargohold-backup").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "etc/cargohold").stat().st_mode & 0o777 == 0o750

@@ -134,6 +134,20 @@ def restart() -> dict[str, object]:
     return {"processes": len(processes), "answers": load.answers, "failures": load.failures}
 
 
+def back_up() -> dict[str, object]:
+    """With the daemon running, and with none."""
+    for command in ("start", "stop"):
+        run("systemctl", command, "cargohold.socket", "cargohold.service")
+        run("systemctl", "start", "cargohold-backup.service")
+    snapshots = sorted(map(str, Path("/var/lib/cargohold-backup").glob("registry-*")))
+    for snapshot in snapshots:
+        run(CARGOHOLD, "backup", "verify", snapshot, "--with-blobs", "/var/lib/cargohold-backup/blobs", "--full")
+    run("systemctl", "start", "cargohold.socket", "cargohold.service", "cargohold-backup.timer")
+    blobs = list(Path("/var/lib/cargohold-backup/blobs/sha256").iterdir())
+    timer = run("systemctl", "show", "--value", "--property=ActiveState", "cargohold-backup.timer").strip()
+    return {"snapshots": len(snapshots), "links": [path.stat().st_nlink for path in blobs], "timer": timer}
+
+
 def kill() -> dict[str, object]:
     before = show("MainPID")
     os.kill(int(before), signal.SIGKILL)
@@ -173,7 +187,7 @@ def main() -> None:
     """Each step's outcome by its name, in the file that is named; the last one may be an error."""
     outcomes: dict[str, object] = {}
     try:
-        for step in (install, reload, restart, kill, hang, cut_off, stop):
+        for step in (install, reload, restart, back_up, kill, hang, cut_off, stop):
             try:
                 outcomes[step.__name__] = step()
             except Exception as error:  # noqa: BLE001 (told to the test)

@@ -113,6 +113,10 @@ def test_twenty_restarts_under_load_fail_no_request(outcomes: dict[str, Any]) ->
     assert outcomes["restart"]["processes"] == 20
 
 
+def test_the_timers_service_backs_up(outcomes: dict[str, Any]) -> None:
+    assert outcomes["back_up"] == {"snapshots": 2, "links": [2], "timer": "active"}
+
+
 def test_a_killed_daemon_comes_back_for_who_waits(outcomes: dict[str, Any]) -> None:
     assert (outcomes["kill"]["status"], outcomes["kill"]["other_process"]) == (200, True)
 
