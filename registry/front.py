@@ -73,9 +73,9 @@ class Front:
     async def prepare(self, settings: HttpSettings) -> LoadedCertificate | None:
         """What ``follow`` needs of the files that other settings name. Raises CertificateUnusable.
 
-        Whether TLS is spoken does not change while it runs.
+        Whether TLS is spoken does not change while it runs: where it is not, a certificate is only tried.
         """
-        if self._certificates is None:
+        if not settings.tls_certificate:
             return None
         return await trio.to_thread.run_sync(load_certificate, _files_of(settings), abandon_on_cancel=True)
 

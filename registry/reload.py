@@ -66,7 +66,8 @@ class Reload:
         """What can fail comes first, and the rest without a checkpoint."""
         settings = keep_fixed(self.settings, read)
         require_access(settings, self._addresses)
-        loaded = await self._front.prepare(settings.http)
+        # A certificate that is to count after a restart has to be good now: nobody would be there to refuse it then.
+        loaded = await self._front.prepare(read.http if read.http.tls_certificate else settings.http)
         self._registry.follow(policy_of(settings))
         self._front.follow(settings.http, loaded)
         self._server.limits = limits_of(settings)

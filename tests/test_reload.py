@@ -147,6 +147,7 @@ def test_what_counts_after_a_restart_is_said(daemon: Reloading, tmp_path: Path) 
         ("http.stall_seconds = -1", "http.stall_seconds = -1"),
         ("access.htpasswd = '/nowhere'", "/nowhere: can't be read"),
         ("gc.grace = '1s'", "gc.grace = '1s'"),
+        ("http.tls_certificate = '/nowhere'\nhttp.tls_key = '/nowhere'", "/nowhere"),
     ],
 )
 def test_what_is_wrong_changes_nothing(daemon: Reloading, text: str, reason: str) -> None:
