@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _REFUSALS = 64
 """So many connections that have no place are told so at a time; others are closed without a word."""
 
-_REFUSAL_SECONDS = 2
+_REFUSAL_SECONDS = 5
 _COMPLAINT_SECONDS = 10
 
 log = structlog.get_logger()
