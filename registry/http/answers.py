@@ -11,12 +11,13 @@ from registry.oci.conditions import Condition, entity_tag
 from registry.oci.errors import PreconditionFailed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Mapping
+    from collections.abc import Mapping
 
     from registry.http.monitor import Monitor
     from registry.http.parameters import Query
     from registry.oci.digests import Digest
     from registry.service.blobs import OpenBlob
+    from registry.service.bodies import Body
     from registry.service.principals import Principal
 
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
@@ -32,7 +33,7 @@ class Request:
     method: str
     query: Query
     headers: Mapping[str, str]
-    body: AsyncIterable[bytes]
+    body: Body
     principal: Principal
     monitor: Monitor
 

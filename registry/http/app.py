@@ -16,6 +16,7 @@ from registry.http.exchange import Exchange, Incoming
 from registry.http.proxies import origin_of
 from registry.http.routes import ADMIN_ROUTES, ROUTES
 from registry.http.streams import FileBody, StreamingConnection, StreamingRequest
+from registry.service.bodies import PiecedBody
 from registry.service.principals import OPERATOR, UNIX
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _incoming(exchange: Exchange) -> Incoming:
         path=request.path,
         query=request.query_string,
         headers=_headers(),
-        body=request.body,
+        body=PiecedBody(request.body),
         origin=origin,
         address=origin.address or _unix_address(exchange),
         entry=_entry(),

@@ -115,7 +115,7 @@ class Connection:
         try:
             await self._serve()
             if not self._wire.is_gone:
-                await part(self._stream, sends_more=self._protocol.has_unread_body or not self._is_listened_to)
+                await part(self._stream, sends_more=self._sends_more)
         except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the client has gone; there is nobody to tell
         except* Exception:  # the guard: what a client provokes ends here
@@ -184,11 +184,21 @@ class Connection:
     async def _read(self) -> None:
         """Feed the protocol until the client ends its side, stalls, or the protocol has closed the connection."""
         with suppress(Refused):
-            while self._is_listened_to and not self._wire.is_gone and (data := await self._receive()):
+            while self._is_heard and (data := await self._receive()):
                 if self._express is not None and self._protocol.is_between_requests:
                     data = await self._serve_express(self._express, data)
                 if data:
                     await self._protocol.handle(RawData(data))
+
+    @property
+    def _is_heard(self) -> bool:
+        """Whether what the client may ask next will be answered."""
+        return self._is_listened_to and not self._wire.is_gone and not self._lane.has_unread_body
+
+    @property
+    def _sends_more(self) -> bool:
+        """Whether the client may still be sending what nobody will read."""
+        return self._protocol.has_unread_body or self._lane.has_unread_body or not self._is_listened_to
 
     async def _serve_express(self, express: Callable[[], Express], data: bytes) -> bytes:
         """What is left for the protocol."""

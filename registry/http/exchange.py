@@ -13,20 +13,20 @@ from registry.http.errors import error_answer, fault_answer
 from registry.http.monitor import Monitor
 from registry.http.parameters import Query, repository_name
 from registry.http.proxies import realm_base
-from registry.http.streams import Checked
 from registry.oci.errors import RegistryError, SizeInvalid, Unauthorized
 from registry.service.access import FOR_EVERYBODY, Action, scope_for
+from registry.service.bodies import BodyInterrupted, Checked
 from registry.service.principals import ANONYMOUS
 from registry.service.space import shortage
-from registry.service.uploads import BodyInterrupted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Mapping
 
     from registry.http.access_log import Entry
     from registry.http.answers import Answer
     from registry.http.proxies import Origin
     from registry.http.routes import Method, Route
+    from registry.service.bodies import Body
     from registry.service.principals import Principal
     from registry.service.registry import Registry
 
@@ -44,7 +44,7 @@ class Incoming:
     path: str
     query: bytes
     headers: Mapping[str, str]
-    body: AsyncIterator[bytes]
+    body: Body
     origin: Origin
     address: str
     entry: Entry
@@ -93,7 +93,7 @@ class Exchange:
     def failure(self, incoming: Incoming, error: Exception) -> Answer:
         """The answer where something was raised on the way to one: a fault of ours, if nothing else explains it."""
         if isinstance(error, BodyInterrupted):
-            return error_answer(SizeInvalid("the body broke off before its end"))
+            return error_answer(SizeInvalid(str(error)))
         ran_out = shortage(error)
         if ran_out is not None:
             log.warning("a request was refused", path=incoming.path, reason=str(error))

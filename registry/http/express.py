@@ -15,6 +15,7 @@ import trio
 
 from registry.http.access_log import ClientGone, Entry
 from registry.http.answers import FileSlice, common_headers
+from registry.http.bodies import open_body
 from registry.http.exchange import Incoming
 from registry.http.heads import read_head
 from registry.http.proxies import Origin
@@ -25,9 +26,10 @@ from registry.service import blobs
 from registry.service.principals import UNIX
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from registry.http.answers import Answer
+    from registry.http.bodies import ChunkedBody, SizedBody
     from registry.http.exchange import Exchange
     from registry.http.heads import Head
     from registry.http.limits import RequestLimit
@@ -67,8 +69,11 @@ class Lane:
         self._peer: str | None = scope["client"] and scope["client"][0]
         self._proxies: TrustedProxies | None = None
         self._is_proxy = False
+        self._body: SizedBody | ChunkedBody
         self.stopping = False
         """Whether the connection closes after this answer, which announces it if it still can."""
+        self.has_unread_body = False
+        """Whether the client may still be sending what nobody will read, after an answer."""
 
     async def serve(self, express: Callable[[], Express], data: bytes) -> bytes:
         """Answer the requests that ``data`` begins with and those that arrive meanwhile; what is left is Hypercorn's.
@@ -79,19 +84,18 @@ class Lane:
         while data:
             end = data.find(b"\r\n\r\n") + len(b"\r\n\r\n")
             head = read_head(data[:end])
-            if head is None or not await self._take(express(), head):
+            if head is None or not await self._take(express(), head, data[end:]):
                 break
             await trio.lowlevel.checkpoint()  # others wait, and the next request may be on its way
-            if self.stopping or self._wire.is_gone:
+            if self.stopping or self.has_unread_body or self._wire.is_gone:
                 return b""
-            data = data[end:]
-            data = data or self._wire.receive_now()
+            data = self._body.rest or self._wire.receive_now()
         return data
 
-    async def _take(self, express: Express, head: Head) -> bool:
-        """Answer a request; False where that is not for this lane, and nothing was done."""
+    async def _take(self, express: Express, head: Head, received: bytes) -> bool:
+        """Answer a request, with whose head this was received; False where that is not for this lane."""
         found = _find_route(head.path)
-        if found is None:
+        if found is None or not found[0].has(head.method):
             return False
         origin = self._origin(express, head)
         if express.limit is not None and not express.limit.admits(origin.address):
@@ -99,12 +103,14 @@ class Lane:
         self._on_request()
         route, path_values = found
         entry = Entry(express.exchange.monitor.traffic, head.method, head.path, origin.address)
+        self._body = open_body(head, self._wire, received)
         incoming = Incoming(
-            head.method, head.path, head.query, head.headers, _no_body(), origin, origin.address or UNIX, entry
+            head.method, head.path, head.query, head.headers, self._body, origin, origin.address or UNIX, entry
         )
         unanswered = CLIENT_GONE
         try:
             answer = await express.exchange.answer(incoming, route, path_values)
+            self._finish_body(entry)
             await self._send(express, answer, entry)
         except ClientGone:
             raise
@@ -115,6 +121,13 @@ class Lane:
         finally:
             entry.end(unanswered)
         return True
+
+    def _finish_body(self, entry: Entry) -> None:
+        if not self._body.is_over:
+            self._body.skip_received()
+        self.has_unread_body = not self._body.is_over
+        self._wire.wake_at(1)
+        entry.received_bytes = self._body.taken
 
     def _origin(self, express: Express, head: Head) -> Origin:
         if express.proxies is not self._proxies:
@@ -128,7 +141,7 @@ class Lane:
         part = answer.body if isinstance(answer.body, FileSlice) else None
         try:
             content = b"" if entry.method == "HEAD" else _content_at_hand(answer.body)
-            head = _head(answer, entry.request_id, closes=self.stopping)
+            head = _head(answer, entry.request_id, closes=self.stopping or self.has_unread_body)
             entry.status = answer.status
             await self._wire.send_at_once(head + content)
             entry.sent_bytes = len(content)
@@ -169,16 +182,23 @@ def _find_route(path: str) -> tuple[Route, dict[str, str]] | None:
     if path == "/v2/":
         return _ROUTES["version"], {}
     parts = path.rsplit("/", 2)
-    if len(parts) < 3 or not parts[0].startswith("/v2/") or "//" in path or not parts[2]:
+    if len(parts) < 3 or not parts[0].startswith("/v2/") or "//" in path:
         return None
-    name = parts[0].removeprefix("/v2/")
-    match parts[1]:
-        case "manifests":
-            return _ROUTES["manifest"], {"name": name, "reference": parts[2]}
-        case "blobs" if ":" in parts[2]:
-            return _ROUTES["blob"], {"name": name, "digest": parts[2]}
-        case "tags" if parts[2] == "list":
+    return _route_below(parts[0].removeprefix("/v2/"), parts[1], parts[2])
+
+
+def _route_below(name: str, kind: str, last: str) -> tuple[Route, dict[str, str]] | None:
+    match kind:
+        case "manifests" if last:
+            return _ROUTES["manifest"], {"name": name, "reference": last}
+        case "blobs" if ":" in last:
+            return _ROUTES["blob"], {"name": name, "digest": last}
+        case "tags" if last == "list":
             return _ROUTES["tags"], {"name": name}
+        case "uploads" if last and name.endswith("/blobs"):
+            return _ROUTES["upload"], {"name": name.removesuffix("/blobs"), "upload_id": last}
+        case "uploads" if name.endswith("/blobs"):
+            return _ROUTES["uploads"], {"name": name.removesuffix("/blobs")}
     return None
 
 
@@ -210,9 +230,3 @@ def _date() -> str:
         _dates.clear()
         text = _dates[now] = format_date_time(now)
     return text
-
-
-async def _no_body() -> AsyncIterator[bytes]:
-    pieces: tuple[bytes, ...] = ()
-    for piece in pieces:
-        yield piece

@@ -1,6 +1,6 @@
 """The head of a request, where nothing about it is out of the ordinary.
 
-Source: RFC 9112, sections 3 and 5. This reads a part of what is allowed, and reads that as everybody does.
+Source: RFC 9112, sections 3, 5 and 6. This reads a part of what is allowed, and reads that as everybody does.
 """
 
 from __future__ import annotations
@@ -14,21 +14,34 @@ from registry.http.proxies import is_host
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_REQUEST_LINE = re.compile(r"(GET|HEAD) (/[A-Za-z0-9._/:-]*)(?:\?([A-Za-z0-9._~=&-]*))? HTTP/1\.1")
+_REQUEST_LINE = re.compile(r"(GET|HEAD|POST|PUT|PATCH) (/[A-Za-z0-9._/:-]*)(?:\?([A-Za-z0-9._~=&:/%+-]*))? HTTP/1\.1")
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_LENGTH = re.compile(r"[0-9]{1,18}")
 
-_FRAMING = frozenset({"content-length", "transfer-encoding", "expect", "upgrade", "te", "trailer", "http2-settings"})
+_FRAMING = frozenset({"content-length", "transfer-encoding", "expect"})
 """With one of these a message may be more than its head."""
+
+_ODD = frozenset({"upgrade", "te", "trailer", "http2-settings"})
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A GET or HEAD without a body. ``path`` has no escapes; ``headers`` have lower-case names, each stands once."""
+    """``path`` has no escapes; ``headers`` have lower-case names, each stands once. A GET or HEAD has no body."""
 
     method: str
     path: str
     query: bytes
     headers: Mapping[str, str]
+
+    @property
+    def body_bytes(self) -> int | None:
+        """The length of the body; None where it is chunked."""
+        return None if "transfer-encoding" in self.headers else int(self.headers.get("content-length", 0))
+
+    @property
+    def expects_continue(self) -> bool:
+        """Whether the client waits to be told that its body is wanted (RFC 9110, section 10.1.1)."""
+        return "expect" in self.headers
 
 
 def read_head(data: bytes) -> Head | None:
@@ -41,7 +54,7 @@ def read_head(data: bytes) -> Head | None:
     if request is None or not "".join(lines).isprintable():  # neither a tab nor a lone CR or LF
         return None
     headers = _read_fields(lines[1:-2])
-    if headers is None or not _is_plain(headers):
+    if headers is None or not _is_plain(headers) or not _has_plain_body(request[1], headers):
         return None
     return Head(request[1], request[2], (request[3] or "").encode(), headers)
 
@@ -58,6 +71,18 @@ def _read_fields(lines: list[str]) -> dict[str, str] | None:
 
 
 def _is_plain(headers: Mapping[str, str]) -> bool:
-    """Whether the head is the whole request, the connection stays, and who is asked is said as it should be."""
+    """Whether the connection stays, and who is asked is said as it should be."""
     is_kept = headers.get("connection", "keep-alive").lower() == "keep-alive"
-    return is_kept and _FRAMING.isdisjoint(headers) and is_host(headers.get("host", ""))
+    return is_kept and _ODD.isdisjoint(headers) and is_host(headers.get("host", ""))
+
+
+def _has_plain_body(method: str, headers: Mapping[str, str]) -> bool:
+    """Whether there is one way to read where the message ends (RFC 9112, section 6.3)."""
+    if _FRAMING.isdisjoint(headers):
+        return True
+    if method in {"GET", "HEAD"} or headers.get("expect", "100-continue").lower() != "100-continue":
+        return False
+    length, coding = headers.get("content-length"), headers.get("transfer-encoding")
+    if length is not None:
+        return coding is None and _LENGTH.fullmatch(length) is not None
+    return coding is not None and coding.lower() == "chunked"

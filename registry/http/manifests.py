@@ -9,7 +9,7 @@ from registry.http.answers import Answer, content_headers, is_not_modified
 from registry.oci.digests import Digest
 from registry.oci.errors import ManifestTooLarge, ParameterInvalid
 from registry.oci.manifest import LIMIT_BYTES
-from registry.service import manifests
+from registry.service import bodies, manifests
 from registry.service.manifests import Content
 
 if TYPE_CHECKING:
@@ -70,9 +70,7 @@ async def _read_body(request: Request) -> bytes:
     """The whole body. Raises ManifestTooLarge before more than the limit is held."""
     if (request.content_length or 0) > LIMIT_BYTES:
         raise ManifestTooLarge(LIMIT_BYTES)
-    body = bytearray()
-    async for piece in request.body:
-        body += piece
-        if len(body) > LIMIT_BYTES:
-            raise ManifestTooLarge(LIMIT_BYTES)
-    return bytes(body)
+    try:
+        return await bodies.read(request.body, LIMIT_BYTES)
+    except bodies.BodyTooLong:
+        raise ManifestTooLarge(LIMIT_BYTES) from None

@@ -11,7 +11,8 @@ from registry.oci.digests import Digest, parse_algorithm
 from registry.oci.errors import DigestInvalid, ManifestInvalid, ManifestUnknown, ParameterInvalid
 from registry.oci.names import RepositoryName, Tag
 from registry.oci.ranges import parse_content_range
-from registry.service.uploads import Chunk
+from registry.service import bodies
+from registry.service.bodies import Chunk
 
 if TYPE_CHECKING:
     from registry.http.answers import Request
@@ -57,15 +58,13 @@ async def form(request: Request) -> Query:
     content_type = request.headers.get("content-type", _FORM_TYPE).partition(";")[0].strip().lower()
     if content_type != _FORM_TYPE:
         raise ParameterInvalid(f"expected a form ({_FORM_TYPE}), not {content_type[:80]!r}")
-    body = bytearray()
-    with trio.move_on_after(_FORM_SECONDS) as reading:
-        async for piece in request.body:
-            body += piece
-            if len(body) > _FORM_LIMIT_BYTES:
-                raise ParameterInvalid(f"the form has more than {_FORM_LIMIT_BYTES} bytes")
-    if reading.cancelled_caught:
-        raise ParameterInvalid(f"the form took longer than {_FORM_SECONDS} s")
-    return Query(bytes(body))
+    try:
+        with trio.fail_after(_FORM_SECONDS):
+            return Query(await bodies.read(request.body, _FORM_LIMIT_BYTES))
+    except bodies.BodyTooLong:
+        raise ParameterInvalid(f"the form has more than {_FORM_LIMIT_BYTES} bytes") from None
+    except trio.TooSlowError:
+        raise ParameterInvalid(f"the form took longer than {_FORM_SECONDS} s") from None
 
 
 def required(query: Query, name: str) -> str:

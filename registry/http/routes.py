@@ -46,6 +46,9 @@ class Route:
         """HEAD of one that only has GET is GET, whose body the server leaves out."""
         return {"HEAD": self.methods["GET"], **self.methods} if "GET" in self.methods else self.methods
 
+    def has(self, name: str) -> bool:
+        return name in self.methods or (name == "HEAD" and "GET" in self.methods)
+
     def method(self, name: str) -> Method:
         """Of those that it has."""
         return self.methods["GET"] if name not in self.methods and name == "HEAD" else self.methods[name]

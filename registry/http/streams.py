@@ -13,10 +13,10 @@ from quart_trio.asgi import TrioASGIHTTPConnection
 from quart_trio.wrappers import TrioRequest
 
 from registry.service import blobs
-from registry.service.uploads import BodyInterrupted
+from registry.service.bodies import BodyInterrupted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
     from types import TracebackType
 
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
@@ -48,24 +48,6 @@ class StreamingBody:
             if message.get("body"):
                 return message["body"]
         raise StopAsyncIteration
-
-
-class Checked:
-    """A body whose end is only told after ``check``, which may raise."""
-
-    def __init__(self, body: AsyncIterator[bytes], check: Callable[[], None]) -> None:
-        self._body = body
-        self._check = check
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            return await anext(self._body)
-        except StopAsyncIteration:
-            self._check()
-            raise
 
 
 class StreamingRequest(TrioRequest):

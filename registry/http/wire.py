@@ -1,23 +1,28 @@
-"""What goes out on a connection: at once as far as the socket takes it, then at the pace of the client."""
+"""What goes out and comes in on a connection: at once as far as the socket goes, then at the pace of the client."""
 
 from __future__ import annotations
 
 import ctypes
 import mmap
 import os
+import socket
 from typing import TYPE_CHECKING
 
 import trio
 
 from registry.http.access_log import ClientGone
+from registry.service.bodies import BodyInterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from registry.http.tls import TlsStream
 
-_RECEIVE_BYTES = 64 * 1024
+_RECEIVE_BYTES = 256 * 1024
 _SEND_BYTES = 64 * 1024
+
+_PATIENCE_SECONDS = 1
+"""So long a client may take for as much as is wanted at once; then what there is will do."""
 
 _WINDOW_BYTES = 1024 * 1024
 _PAGE_BYTES = mmap.PAGESIZE
@@ -37,6 +42,8 @@ class Wire:
         self._sending = trio.Lock()
         self._is_plain = isinstance(stream, trio.SocketStream)
         self._number = stream.socket.fileno()
+        self._wakes_at = 1
+        self._has_ended = False
         self.is_gone = False
 
     async def send(self, data: bytes | memoryview) -> None:
@@ -86,13 +93,65 @@ class Wire:
         return 0
 
     def receive_now(self) -> bytes:
-        """What has arrived; nothing where that is nothing, or the end, or can't be told here."""
+        """What has arrived; nothing where that is nothing, or the end, or can't be told here (TLS). In any thread."""
         if not self._is_plain:
             return b""
         try:
-            return os.read(self._number, _RECEIVE_BYTES)
-        except OSError:
+            received = os.read(self._number, _RECEIVE_BYTES)
+        except BlockingIOError:
             return b""
+        except OSError:
+            received = b""
+        self._has_ended = not received
+        return received
+
+    def receive_into(self, room: memoryview) -> int:
+        """Likewise, straight to where it is wanted: how many bytes."""
+        if not self._is_plain:
+            return 0
+        try:
+            received = os.readv(self._number, [room])
+        except BlockingIOError:
+            return 0
+        except OSError:
+            received = 0
+        self._has_ended = not received
+        return received
+
+    async def arrival(self, at_once: int, limit: int) -> bytes:
+        """Wait until there is something to receive, ``at_once`` bytes if they come soon.
+
+        What had to be received for that (TLS), at most ``limit`` bytes, is returned. Raises BodyInterrupted where
+        nothing comes any more, or nothing has for ``stall_seconds``.
+        """
+        if self._has_ended or self.is_gone:
+            raise BodyInterrupted
+        try:
+            if self._is_plain:
+                await self._wait_for(at_once)
+                return b""
+            with trio.fail_after(self._stall_seconds):
+                received = bytes(await self._stream.receive_some(min(limit, _RECEIVE_BYTES)))
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+            raise BodyInterrupted from None
+        if not received:
+            raise BodyInterrupted
+        return received
+
+    async def _wait_for(self, at_once: int) -> None:
+        with trio.move_on_after(_PATIENCE_SECONDS):
+            self.wake_at(at_once)
+            await trio.lowlevel.wait_readable(self._number)
+            return
+        self.wake_at(1)
+        with trio.fail_after(self._stall_seconds):
+            await trio.lowlevel.wait_readable(self._number)
+
+    def wake_at(self, at_once: int) -> None:
+        """How many bytes there have to be before anybody is woken (socket(7), SO_RCVLOWAT)."""
+        if at_once != self._wakes_at:
+            self._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, at_once)
+            self._wakes_at = at_once
 
     def _lose(self) -> None:
         self.is_gone = True

@@ -64,7 +64,7 @@ class ContentHash:
         self.size = 0
         self._hash: _Hash = hashlib.new(algorithm)
 
-    def update(self, piece: bytes | bytearray) -> None:
+    def update(self, piece: bytes | memoryview) -> None:
         self._hash.update(piece)
         self.size += len(piece)
 

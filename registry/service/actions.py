@@ -17,7 +17,7 @@ _FILES, _DATABASE = "filesystem", "sqlite"
 ACTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "_read_piece": (_FILES, "GetContent"),
     "hash_piece": (_FILES, "Verify"),
-    "Uploads._append": (_FILES, "PutContent"),
+    "Intake.receive": (_FILES, "PutContent"),
     "UploadFile.keep_with_name": (_FILES, "Sync"),
     "Files.publish": (_FILES, "Move"),
     "Files.size_of_blob": (_FILES, "Stat"),

@@ -12,41 +12,26 @@ from typing import TYPE_CHECKING
 import trio
 
 from registry.oci.digests import CANONICAL, ContentHash, Digest
-from registry.oci.errors import BlobUploadUnknown, DigestInvalid, SizeInvalid, TooManyRequests, UploadBusy
+from registry.oci.errors import BlobUploadUnknown, DigestInvalid, TooManyRequests, UploadBusy
 from registry.oci.upload import Upload
+from registry.service.bodies import BodyInterrupted, Intake
 from registry.service.hashes import RunningHashes
 from registry.store import blobs, uploads
 from registry.store.failures import CommitUnknown
 from registry.store.files import UploadGone
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from registry.oci.names import RepositoryName
-    from registry.oci.ranges import ByteRange
+    from registry.service.bodies import Chunk
     from registry.service.principals import Principal
     from registry.service.registry import Registry
     from registry.store.files import UploadFile
     from registry.store.transactions import WriteTx
 
-_PIECE_BYTES = 1024 * 1024
-"""How much is gathered before it is written and hashed in one hop."""
-
 _REHASH_BYTES = 64 * 1024 * 1024
 """How much is hashed in one hop when a file has to be read again."""
-
-
-class BodyInterrupted(Exception):
-    """Raised by a chunk's body: its sender went away before the end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Bytes on their way in, and what their headers say of them. The body is read once, at the pace of the disk."""
-
-    body: AsyncIterable[bytes]
-    content_range: ByteRange | None = None
-    content_length: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,28 +197,19 @@ class Uploads:
         self, file: UploadFile, chunk: Chunk, length: int | None, content_hash: ContentHash | None
     ) -> None:
         """Write and hash the body, piece by piece. Raises SizeInvalid unless it has ``length`` bytes."""
-        start, gathered = file.offset, bytearray()
+        intake = Intake(chunk.body, file, content_hash, length, self._require)
         try:
-            async for piece in chunk.body:
-                gathered += piece
-                if length is not None and file.offset + len(gathered) - start > length:
-                    raise SizeInvalid(f"the body has more than the {length} bytes that its headers announce")
-                if len(gathered) >= _PIECE_BYTES:
-                    await self._registry.hops(self._append, file, gathered, content_hash)
-                    gathered = bytearray()
-            await self._registry.hops(self._append, file, gathered, content_hash)
+            while await chunk.body.arrives():
+                await self._registry.hops(intake.receive)
         except (trio.Cancelled, BodyInterrupted):
             with trio.CancelScope(shield=True):
-                await self._registry.hops(file.append, gathered, content_hash)
+                await self._registry.hops(intake.keep)
             raise
-        if length is not None and file.offset - start < length:
-            raise SizeInvalid(f"the body has {file.offset - start} bytes, its headers announce {length}")
+        intake.require_all()
 
-    def _append(self, file: UploadFile, piece: bytearray, content_hash: ContentHash | None) -> None:
-        """Write and hash a piece, unless it would use what is reserved. Raises StorageFull, OSError."""
-        if piece:
-            self._registry.store_space.require(self._registry.space.reserve_bytes + len(piece))
-        file.append(piece, content_hash)
+    def _require(self, length: int) -> None:
+        """Raises StorageFull where so many bytes would use what is reserved."""
+        self._registry.store_space.require(self._registry.space.reserve_bytes + length)
 
     async def _acknowledge(self, upload: Upload, file: UploadFile, content_hash: ContentHash | None) -> Upload:
         """Make what arrived durable and count it; not cancelled, for it would be lost."""

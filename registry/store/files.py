@@ -196,7 +196,7 @@ class UploadFile:
         self.is_doubtful = False
         self.offset = offset
 
-    def append(self, piece: bytes | bytearray, content_hash: ContentHash | None) -> None:
+    def append(self, piece: bytes | memoryview, content_hash: ContentHash | None) -> None:
         """Write a piece at the end, and hash it."""
         rest = memoryview(piece)
         with _naming(self.path):

@@ -12,10 +12,10 @@ import trio
 from registry.oci.digests import Digest
 from registry.oci.names import RepositoryName
 from registry.service import blobs
+from registry.service.bodies import Chunk, PiecedBody
 from registry.service.policy import Policy
 from registry.service.principals import ANONYMOUS
 from registry.service.registry import open_registry
-from registry.service.uploads import Chunk
 from registry.store.clock import Clock, boottime_ms
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ async def _collect(data: Path) -> None:
     async with open_registry(data, policy, clock=Clock(lambda: boottime_ms() + ahead_ms)) as registry:
         for content in _CONTENTS:
             digest = Digest.of(content)
-            await registry.uploads.push(_NAME, Chunk(_body(content), content_length=len(content)), digest)
+            await registry.uploads.push(_NAME, Chunk(PiecedBody(_body(content)), content_length=len(content)), digest)
             await blobs.delete(registry, _NAME, digest, ANONYMOUS)
         await registry.garbage.run(now=True)
         ahead_ms = int(2000 * policy.garbage.horizon_seconds)

@@ -10,8 +10,8 @@ import trio
 from registry.oci.digests import Digest
 from registry.oci.names import RepositoryName
 from registry.service import blobs
+from registry.service.bodies import Chunk, PiecedBody
 from registry.service.principals import ANONYMOUS
-from registry.service.uploads import Chunk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 async def push_at_once(registry: Registry, name: str, content: bytes) -> None:
-    chunk = Chunk(_body(content), content_length=len(content))
+    chunk = Chunk(PiecedBody(_body(content)), content_length=len(content))
     await registry.uploads.push(RepositoryName(name), chunk, Digest.of(content))
 
 
 async def push_in_session(registry: Registry, name: str, content: bytes) -> None:
     repository = RepositoryName(name)
     upload = await registry.uploads.begin(repository, ANONYMOUS)
-    await registry.uploads.append(repository, ANONYMOUS, upload.id, Chunk(_body(content[:1])))
-    last = Chunk(_body(content[1:]))
+    await registry.uploads.append(repository, ANONYMOUS, upload.id, Chunk(PiecedBody(_body(content[:1]))))
+    last = Chunk(PiecedBody(_body(content[1:])))
     await registry.uploads.finish(repository, ANONYMOUS, upload.id, last, Digest.of(content))
 
 

@@ -3,60 +3,33 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 import pytest
 import trio
 import trio.lowlevel
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from registry.service.policy import AccessPolicy, Policy, ScrubPolicy
 from registry.store import accounts, rules
 from tests.http.access_columns import PASSWORD, basic, weak
 from tests.http.express_requests import (
-    BLOB,
     LARGE,
-    LAYER,
-    MANIFEST,
-    MANIFEST_DIGEST,
     NOT_UNDERSTOOD,
-    TAGS,
     TAKEN,
+    fill,
+    two_ways,
 )
-from tests.tools.content import CONFIG, digest_of
+from tests.tools.content import digest_of
 from tests.tools.raw import connect, request
 from tests.tools.sites import NOT_TAKEN, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from registry.store.transactions import WriteTx
     from tests.tools.raw import Answer, Connection
     from tests.tools.sites import Sites
-
-EXAMPLES = int(os.environ.pop("CARGOHOLD_EXPRESS_EXAMPLES", "500"))
-"""Taken out of the environment: a daemon would refuse it as a setting that it does not know."""
-
-
-@pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    with serving(tmp_path_factory.mktemp("sites") / "data") as sites:
-        fill(sites)
-        yield sites
-
-
-def fill(sites: Sites) -> None:
-    with connect(sites.without_lane) as client:
-        for content in (CONFIG, LAYER, LARGE):
-            client.send(request("POST", f"/v2/a/blobs/uploads/?digest={digest_of(content)}", body=content))
-            assert client.answer().status == 201
-        for tag in TAGS:
-            content_type = "Content-Type: application/vnd.oci.image.manifest.v1+json"
-            client.send(request("PUT", f"/v2/a/manifests/{tag}", content_type, body=MANIFEST))
-            assert client.answer().status == 201
 
 
 def ask(client: Connection, message: bytes) -> Answer | None:
@@ -77,12 +50,6 @@ def shown(answer: Answer | None) -> object:
     return answer.status, headers, answer.body
 
 
-@contextmanager
-def two_ways(sites: Sites) -> Iterator[tuple[Connection, Connection]]:
-    with connect(sites.both) as quick, connect(sites.without_lane) as slow:
-        yield quick, slow
-
-
 @pytest.mark.parametrize("message", TAKEN.values(), ids=TAKEN)
 def test_an_answer_is_the_one_that_quart_gives(sites: Sites, message: bytes) -> None:
     with connect(sites.lane_alone) as lane, two_ways(sites) as (quick, slow):
@@ -98,49 +65,6 @@ def test_what_is_out_of_the_ordinary_is_left_to_hypercorn(sites: Sites, message:
         answer = ask(lane, message)
         assert answer is None or answer.status in {NOT_TAKEN, 400, 431, 501, 505}
         assert shown(ask(quick, message)) == shown(ask(slow, message))
-
-
-TARGETS = ("/v2/", "/v2/a/manifests/v1", BLOB, "/v2/a/tags/list", f"/v2/a/manifests/{MANIFEST_DIGEST}")
-HEADERS = ("Accept: */*", "Range: bytes=0-9", "Host: other", "Connection: keep-alive", "User-Agent: x (y; z)")
-ODD = b"\r\n\t :/?#%=&*-._\x00\x7f\xff" + b"0vVa"
-
-
-@settings(max_examples=EXAMPLES)
-@given(
-    st.sampled_from(("GET", "HEAD")),
-    st.sampled_from(TARGETS),
-    st.lists(st.sampled_from(HEADERS), max_size=2),
-    st.lists(
-        st.tuples(st.integers(0, 120), st.sampled_from(["put", "drop", "swap"]), st.sampled_from(ODD)), max_size=3
-    ),
-)
-@example("GET", "/v2/", [], [(5, "put", ord("/"))])
-def test_a_mutated_request_is_answered_the_same(
-    sites: Sites, method: str, target: str, headers: list[str], changes: list[tuple[int, str, int]]
-) -> None:
-    """A mutation may leave the end of the head open, so each is followed by one that ends it, and the connection."""
-    message = bytearray(request(method, target, *headers))
-    for offset, change, byte in changes:
-        place = min(offset, len(message) - 1)
-        match change:
-            case "put":
-                message.insert(place, byte)
-            case "drop":
-                del message[place]
-            case "swap":
-                message[place] = byte
-    with two_ways(sites) as (quick, slow):
-        received = []
-        for client in (quick, slow):
-            client.send_what_is_taken(bytes(message) + request("GET", "/v2/", "Connection: close"))
-            received.append(answers(client.rest()))
-        assert received[0] == received[1], bytes(message)
-
-
-def answers(data: bytes) -> list[bytes]:
-    """The lines that have to be the same."""
-    different = (b"x-request-id: ", b"date: ")
-    return [line for line in data.split(b"\r\n") if not line.startswith(different)]
 
 
 def test_reads_and_pushes_take_turns_on_one_connection(sites: Sites) -> None:

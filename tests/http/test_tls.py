@@ -168,6 +168,23 @@ def test_a_client_that_sends_everything_first_sees_an_early_answer(daemon: Daemo
         assert client.answer().status == 404
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("content", [b"content", bytes(range(256)) * 4096], ids=["small", "large"])
+def test_what_follows_a_body_in_its_record_is_the_next_request(
+    daemon: Daemon, pair: Pair, content: bytes, *, chunked: bool
+) -> None:
+    body, chunks = (None, [content[:5], content[5:]]) if chunked else (content, [])
+    message = request("POST", f"/v2/a/blobs/uploads/?digest={digest_of(content)}", body=body, chunks=chunks)
+    head, end, sent = message.partition(b"\r\n\r\n")
+    with connect(daemon, pair) as client:
+        for _ in range(3):
+            client.send(head + end)
+            client.send(sent + CHECK)
+            assert [client.answer().status for _ in "12"] == [201, 200]
+        client.end()
+        assert client.rest() == b""
+
+
 def test_go_sees_each_early_answer(daemon: Daemon, pair: Pair) -> None:
     go = shutil.which("go")
     if go is None:

@@ -13,10 +13,10 @@ from registry.oci.digests import Digest
 from registry.oci.errors import BlobUploadUnknown, DigestInvalid, SizeInvalid, TooManyRequests, UploadBusy
 from registry.oci.names import RepositoryName
 from registry.service import blobs
+from registry.service.bodies import BodyInterrupted, Chunk, PiecedBody
 from registry.service.policy import Policy
 from registry.service.principals import ANONYMOUS, Principal
 from registry.service.registry import Registry, open_registry
-from registry.service.uploads import BodyInterrupted, Chunk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -76,17 +76,17 @@ def offset(registry: Registry, upload_id: str) -> int:
 
 
 async def append(registry: Registry, upload_id: str, *parts: bytes) -> None:
-    await registry.uploads.append(NAME, ANONYMOUS, upload_id, Chunk(Pieces(*parts)))
+    await registry.uploads.append(NAME, ANONYMOUS, upload_id, Chunk(PiecedBody(Pieces(*parts))))
 
 
 async def finish(registry: Registry, upload_id: str, *parts: bytes) -> None:
-    await registry.uploads.finish(NAME, ANONYMOUS, upload_id, Chunk(Pieces(*parts)), DIGEST)
+    await registry.uploads.finish(NAME, ANONYMOUS, upload_id, Chunk(PiecedBody(Pieces(*parts))), DIGEST)
 
 
 async def test_a_second_writer_is_refused_and_the_first_goes_on(registry: Registry) -> None:
     upload_id, body = await begin(registry), Paused(CONTENT[:10], CONTENT[10:])
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(registry.uploads.append, NAME, ANONYMOUS, upload_id, Chunk(body))
+        nursery.start_soon(registry.uploads.append, NAME, ANONYMOUS, upload_id, Chunk(PiecedBody(body)))
         await body.taken.wait()
         with pytest.raises(UploadBusy):
             await append(registry, upload_id, b"x")
@@ -102,7 +102,7 @@ async def test_a_cancel_ends_the_request_that_writes(registry: Registry, tmp_pat
 
     async def write() -> None:
         with pytest.raises(BlobUploadUnknown):
-            await registry.uploads.append(NAME, ANONYMOUS, upload_id, Chunk(body))
+            await registry.uploads.append(NAME, ANONYMOUS, upload_id, Chunk(PiecedBody(body)))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(write)
@@ -119,12 +119,14 @@ async def test_a_chunk_that_breaks_off_keeps_what_had_arrived(registry: Registry
     if cancelled:
         body = Paused(CONTENT[:2_000_000])
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(registry.uploads.append, NAME, ANONYMOUS, upload_id, Chunk(body))
+            nursery.start_soon(registry.uploads.append, NAME, ANONYMOUS, upload_id, Chunk(PiecedBody(body)))
             await body.taken.wait()
             nursery.cancel_scope.cancel()
     else:
         with pytest.raises(BodyInterrupted):
-            await registry.uploads.append(NAME, ANONYMOUS, upload_id, Chunk(Interrupted(CONTENT[:2_000_000])))
+            await registry.uploads.append(
+                NAME, ANONYMOUS, upload_id, Chunk(PiecedBody(Interrupted(CONTENT[:2_000_000])))
+            )
     assert offset(registry, upload_id) == 2_000_000
     await finish(registry, upload_id, CONTENT[2_000_000:])
 
@@ -133,7 +135,9 @@ async def test_a_closing_put_that_breaks_off_counts_for_nothing(registry: Regist
     upload_id = await begin(registry)
     await append(registry, upload_id, CONTENT[:1000])
     with pytest.raises(BodyInterrupted):
-        await registry.uploads.finish(NAME, ANONYMOUS, upload_id, Chunk(Interrupted(CONTENT[1000:2000])), DIGEST)
+        await registry.uploads.finish(
+            NAME, ANONYMOUS, upload_id, Chunk(PiecedBody(Interrupted(CONTENT[1000:2000]))), DIGEST
+        )
     assert offset(registry, upload_id) == 1000
     await finish(registry, upload_id, CONTENT[1000:])
 
@@ -165,7 +169,9 @@ async def test_two_clients_push_the_same_blob_at_once(registry: Registry) -> Non
     bodies = [Paused(CONTENT[:10], CONTENT[10:]) for _ in range(5)]
     async with trio.open_nursery() as nursery:
         for body in bodies:
-            nursery.start_soon(registry.uploads.finish, NAME, ANONYMOUS, await begin(registry), Chunk(body), DIGEST)
+            nursery.start_soon(
+                registry.uploads.finish, NAME, ANONYMOUS, await begin(registry), Chunk(PiecedBody(body)), DIGEST
+            )
             await body.taken.wait()
         for body in bodies:
             body.go_on.set()
@@ -183,7 +189,7 @@ async def test_what_does_not_count_holds_no_space(registry: Registry, tmp_path: 
         await finish(registry, upload_id, b"wrong")
     assert file.stat().st_size == 1000
     with pytest.raises(SizeInvalid):
-        await registry.uploads.append(NAME, ANONYMOUS, upload_id, Chunk(Pieces(CONTENT), content_length=1))
+        await registry.uploads.append(NAME, ANONYMOUS, upload_id, Chunk(PiecedBody(Pieces(CONTENT)), content_length=1))
     assert file.stat().st_size == 1000
     await finish(registry, upload_id, CONTENT[1000:])
 
@@ -211,7 +217,7 @@ class TestExpiry:
         await append(registry, idle, CONTENT)
         body = Paused(CONTENT[:10], CONTENT[10:])
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(registry.uploads.append, NAME, ANONYMOUS, written, Chunk(body))
+            nursery.start_soon(registry.uploads.append, NAME, ANONYMOUS, written, Chunk(PiecedBody(body)))
             await body.taken.wait()
             await registry.expiry.expire(3600)
             assert offset(registry, idle) == len(CONTENT)
@@ -231,7 +237,7 @@ class TestLimit:
     async def test_one_request_too_many_is_told_when_to_come_back(self, registry: Registry) -> None:
         first, second, body = await begin(registry), await begin(registry), Paused(CONTENT)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(registry.uploads.append, NAME, ANONYMOUS, first, Chunk(body))
+            nursery.start_soon(registry.uploads.append, NAME, ANONYMOUS, first, Chunk(PiecedBody(body)))
             await body.taken.wait()
             with pytest.raises(TooManyRequests) as caught:
                 await append(registry, second, b"x")

@@ -1,0 +1,179 @@
+"""The bodies of requests: bytes that are taken once, at the pace of whoever takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from registry.oci.errors import SizeInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Callable
+
+    from registry.oci.digests import ContentHash
+    from registry.oci.ranges import ByteRange
+    from registry.store.files import UploadFile
+
+PIECE_BYTES = 1024 * 1024
+"""How much is gathered before it is written and hashed."""
+
+_HOP_PIECES = 8
+"""So many are written in one hop at the most: a sender as fast as the disk must not keep a thread for ever."""
+
+_SMALL_BYTES = 64 * 1024
+
+
+class BodyInterrupted(Exception):
+    """The sender went away before the end, or sent what is no body."""
+
+    def __init__(self, reason: str = "the body broke off before its end") -> None:
+        super().__init__(reason)
+
+
+class BodyTooLong(Exception):
+    """There is more of it than whoever reads it wants."""
+
+
+class Body(Protocol):
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can arrive any more: all of it was taken."""
+
+    async def arrives(self) -> bool:
+        """Wait until there is something to take; False at the end. Raises BodyInterrupted."""
+
+    def take(self, room: memoryview) -> int:
+        """Move what has arrived into ``room``; how many bytes, 0 where that is nothing. Any thread may ask."""
+
+
+class PiecedBody:
+    """A body that comes in pieces; some of them are gathered before they count as arrived."""
+
+    def __init__(self, pieces: AsyncIterable[bytes]) -> None:
+        """``pieces`` may raise BodyInterrupted."""
+        self._pieces = aiter(pieces)
+        self._gathered = bytearray()
+        self._end: StopAsyncIteration | BodyInterrupted | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return isinstance(self._end, StopAsyncIteration) and not self._gathered
+
+    async def arrives(self) -> bool:
+        try:
+            while self._end is None and len(self._gathered) < PIECE_BYTES:
+                self._gathered += await anext(self._pieces)
+        except (StopAsyncIteration, BodyInterrupted) as end:
+            self._end = end
+        if isinstance(self._end, BodyInterrupted) and not self._gathered:
+            raise self._end
+        return bool(self._gathered)
+
+    def take(self, room: memoryview) -> int:
+        taken = min(len(room), len(self._gathered))
+        room[:taken] = self._gathered[:taken]
+        del self._gathered[:taken]
+        return taken
+
+
+class Checked:
+    """A body whose end is only told after ``check``, which may raise."""
+
+    def __init__(self, body: Body, check: Callable[[], None]) -> None:
+        self._body = body
+        self._check = check
+        self.take = body.take
+
+    @property
+    def is_over(self) -> bool:
+        return self._body.is_over
+
+    async def arrives(self) -> bool:
+        if await self._body.arrives():
+            return True
+        self._check()
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes of a blob on their way in, and what their headers say of them."""
+
+    body: Body
+    content_range: ByteRange | None = None
+    content_length: int | None = None
+
+
+class Intake:
+    """A body on its way into an upload's file, which is announced to have ``length`` bytes; None where nobody knows.
+
+    Its methods are for one thread at a time. ``require`` is asked for the room of each piece, and may raise.
+    """
+
+    def __init__(
+        self,
+        body: Body,
+        file: UploadFile,
+        content_hash: ContentHash | None,
+        length: int | None,
+        require: Callable[[int], None],
+    ) -> None:
+        self._body = body
+        self._file = file
+        self._content_hash = content_hash
+        self._length = length
+        self._require = require
+        self._start = file.offset
+        self._room = memoryview(bytearray(PIECE_BYTES if length is None else min(length + 1, PIECE_BYTES)))
+        self._filled = 0
+
+    def receive(self) -> None:
+        """Take what has arrived; what makes a whole piece, or is the last, is written and hashed.
+
+        Raises SizeInvalid where the body is too long, StorageFull, OSError.
+        """
+        for _ in range(_HOP_PIECES):
+            self._fill()
+            if self._body.is_over:
+                self._write()
+                return
+            if self._filled < len(self._room):
+                return
+            self._write()
+
+    def require_all(self) -> None:
+        """Raises SizeInvalid where the body was too short."""
+        received = self._file.offset - self._start
+        if self._length is not None and received < self._length:
+            raise SizeInvalid(f"the body has {received} bytes, its headers announce {self._length}")
+
+    def keep(self) -> None:
+        """Likewise for what had arrived when the body broke off: it need not come again. Raises OSError."""
+        self._fill()
+        self._append()
+
+    def _fill(self) -> None:
+        while self._filled < len(self._room) and (taken := self._body.take(self._room[self._filled :])):
+            self._filled += taken
+
+    def _write(self) -> None:
+        if self._length is not None and self._file.offset + self._filled - self._start > self._length:
+            raise SizeInvalid(f"the body has more than the {self._length} bytes that its headers announce")
+        if self._filled:
+            self._require(self._filled)
+        self._append()
+
+    def _append(self) -> None:
+        piece, self._filled = self._room[: self._filled], 0
+        self._file.append(piece, self._content_hash)
+
+
+async def read(body: Body, limit_bytes: int) -> bytes:
+    """The whole of a body. Raises BodyTooLong before much more than the limit is held, BodyInterrupted."""
+    content, room = bytearray(), memoryview(bytearray(min(limit_bytes + 1, _SMALL_BYTES)))
+    while await body.arrives():
+        while taken := body.take(room):
+            content += room[:taken]
+            if len(content) > limit_bytes:
+                raise BodyTooLong
+    return bytes(content)
