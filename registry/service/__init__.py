@@ -6,6 +6,8 @@ Laws of this layer:
   and through hops.
 * A function that changes something returns after what it changed is durable; cancelled before that, it leaves either
   nothing or something that garbage collection takes.
+* Who waits for a disk waits together: transactions are committed, and files published, in groups of those that came
+  while the last group was under way.
 * A digest's lock is taken before a transaction is queued, never inside one.
 * What a client is told that nothing refers to is leased before the answer. Garbage collection asks again in the
   transaction that takes something, removes rows before files, and takes nothing while a restoration is open.

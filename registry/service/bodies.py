@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from registry.oci.digests import ContentHash
     from registry.oci.ranges import ByteRange
-    from registry.store.files import UploadFile
+    from registry.store.upload_files import UploadFile
 
 PIECE_BYTES = 1024 * 1024
 """How much is gathered before it is written and hashed."""
@@ -127,6 +127,11 @@ class Intake:
         self._room = memoryview(bytearray(PIECE_BYTES if length is None else min(length + 1, PIECE_BYTES)))
         self._filled = 0
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether something was taken that is neither written nor left to others."""
+        return self._filled > 0
+
     def receive(self) -> None:
         """Take what has arrived; what makes a whole piece, or is the last, is written and hashed.
 
@@ -135,7 +140,7 @@ class Intake:
         for _ in range(_HOP_PIECES):
             self._fill()
             if self._body.is_over:
-                self._write()
+                self._write_last()
                 return
             if self._filled < len(self._room):
                 return
@@ -156,12 +161,24 @@ class Intake:
         while self._filled < len(self._room) and (taken := self._body.take(self._room[self._filled :])):
             self._filled += taken
 
+    def _write_last(self) -> None:
+        """A body that is whole before any of it was written is left to whoever makes it durable."""
+        if self._file.is_open:
+            self._write()
+            return
+        self._check_length()
+        piece, self._filled = self._room[: self._filled], 0
+        self._file.hold(piece, self._content_hash)
+
     def _write(self) -> None:
-        if self._length is not None and self._file.offset + self._filled - self._start > self._length:
-            raise SizeInvalid(f"the body has more than the {self._length} bytes that its headers announce")
+        self._check_length()
         if self._filled:
             self._require(self._filled)
         self._append()
+
+    def _check_length(self) -> None:
+        if self._length is not None and self._file.offset + self._filled - self._start > self._length:
+            raise SizeInvalid(f"the body has more than the {self._length} bytes that its headers announce")
 
     def _append(self) -> None:
         piece, self._filled = self._room[: self._filled], 0

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from registry.oci.errors import RegistryError
     from registry.service.registry import Registry
-    from registry.store.files import UploadFile
     from registry.store.space import Room
+    from registry.store.upload_files import UploadFile
 
 _GIB = 1024**3
 _RESERVED_INODES = 100

@@ -16,6 +16,7 @@ from registry.oci.errors import BlobUploadUnknown, DigestInvalid, TooManyRequest
 from registry.oci.upload import Upload
 from registry.service.bodies import BodyInterrupted, Intake
 from registry.service.hashes import RunningHashes
+from registry.service.publishing import Publisher
 from registry.store import blobs, uploads
 from registry.store.failures import CommitUnknown
 from registry.store.files import UploadGone
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
     from registry.service.bodies import Chunk
     from registry.service.principals import Principal
     from registry.service.registry import Registry
-    from registry.store.files import UploadFile
     from registry.store.transactions import WriteTx
+    from registry.store.upload_files import UploadFile
+
+_SMALL_BYTES = 16 * 1024
+"""A body of at most so many bytes is received and hashed on the event loop: a hop would take longer."""
 
 _REHASH_BYTES = 64 * 1024 * 1024
 """How much is hashed in one hop when a file has to be read again."""
@@ -49,6 +53,7 @@ class Uploads:
         self._registry = registry
         self._writers: dict[str, _Writer] = {}
         self._hashes = RunningHashes()
+        self._publisher = Publisher(registry.files, registry.hops)
         self._doubtful: set[str] = set()
         """Uploads whose file could not be synced: before anything is built on it, it is renewed."""
 
@@ -180,26 +185,39 @@ class Uploads:
         if upload.id in self._doubtful:
             await self._registry.hops(self._registry.files.renew_upload, upload.id, upload.offset)
             self._doubtful.discard(upload.id)
-        try:
-            file = await self._registry.hops(self._registry.files.open_upload, upload.id, upload.offset)
-        except UploadGone:
-            raise BlobUploadUnknown from None
+        file = await self._file(upload)
         try:
             async with self._registry.space.promise(file, length):
                 yield file
         finally:
-            with trio.CancelScope(shield=True):
-                await self._registry.hops(file.close)
+            if file.is_open:
+                with trio.CancelScope(shield=True):
+                    await self._registry.hops(file.close)
             if file.is_doubtful:
                 self._doubtful.add(upload.id)
+
+    async def _file(self, upload: Upload) -> UploadFile:
+        files = self._registry.files
+        if upload.offset == 0:
+            return files.new_upload(upload.id)
+        try:
+            return await self._registry.hops(files.open_upload, upload.id, upload.offset)
+        except UploadGone:
+            raise BlobUploadUnknown from None
 
     async def _receive(
         self, file: UploadFile, chunk: Chunk, length: int | None, content_hash: ContentHash | None
     ) -> None:
         """Write and hash the body, piece by piece. Raises SizeInvalid unless it has ``length`` bytes."""
+        is_small = length is not None and length <= _SMALL_BYTES and not file.is_open
         intake = Intake(chunk.body, file, content_hash, length, self._require)
         try:
             while await chunk.body.arrives():
+                if is_small:  # nothing is written before all of it is here
+                    intake.receive()
+                else:
+                    await self._registry.hops(intake.receive)
+            if intake.is_pending:
                 await self._registry.hops(intake.receive)
         except (trio.Cancelled, BodyInterrupted):
             with trio.CancelScope(shield=True):
@@ -236,7 +254,9 @@ class Uploads:
         with trio.CancelScope(shield=True):
             async with self._registry.digest_locks.hold(digest):
                 try:
-                    await self._registry.hops(self._registry.files.publish, file, digest)
+                    if file.is_open:  # small ones need not wait for its sync
+                        await self._registry.hops(file.keep)
+                    await self._publisher.publish(file, digest)
                     lease_ms = self._registry.policy.garbage.lease_ms
                     await self._registry.database.write(_record, upload, digest, file.offset, lease_ms=lease_ms)
                 except CommitUnknown:

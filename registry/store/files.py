@@ -9,20 +9,19 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from registry.oci.digests import ALGORITHMS, ContentHash, Digest
 from registry.store import folder
-from registry.store.space import is_full
+from registry.store.upload_files import UploadFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-_WRITEBACK_BYTES = 8 * 1024 * 1024
-"""How much is written before the kernel is asked to start bringing it to the disk."""
+    from registry.store.upload_files import Publication
 
 _READ_BYTES = 1024 * 1024
 
@@ -106,7 +105,11 @@ class Files:
             os.close(descriptor)
             raise OSError(f"{path} is shorter than the {offset} bytes that were acknowledged")
         os.ftruncate(descriptor, offset)
-        return UploadFile(path, descriptor, offset)
+        return UploadFile(path, offset, descriptor)
+
+    def new_upload(self, upload_id: str) -> UploadFile:
+        """The file of an upload of which nothing was acknowledged; it is made when something is written to it."""
+        return UploadFile(self._uploads / upload_id)
 
     def renew_upload(self, upload_id: str, offset: int) -> None:
         """Put a durable copy of what was acknowledged in the place of a file whose sync failed."""
@@ -119,12 +122,32 @@ class Files:
         copy.rename(path)
         folder.sync(self._uploads)
 
-    def publish(self, file: UploadFile, digest: Digest) -> None:
-        """Make the upload durable under its digest. A file of that name is replaced: this one was verified just now."""
-        target = self._blob_path(digest)
-        file.keep()
-        os.rename(file.path, target)
-        folder.sync(target.parent)
+    def publish(self, publications: Sequence[Publication]) -> None:
+        """Make uploads durable under their digests, those that did not fail.
+
+        All files are synced, then all renamed, then each folder is synced once. A file of that name is replaced: this
+        one was verified just now.
+        """
+        if len(publications) > 1:
+            for publication in publications:
+                publication.attempt(publication.file.write_back)
+        for publication in publications:
+            publication.attempt(publication.file.keep)
+        for publication in publications:
+            publication.attempt(os.rename, publication.file.path, self._blob_path(publication.digest))
+        for algorithm in {publication.digest.algorithm for publication in publications}:
+            self._sync_names(algorithm, [each for each in publications if each.digest.algorithm == algorithm])
+        for publication in publications:
+            publication.attempt(publication.file.close)
+            publication.is_durable = publication.error is None
+
+    def _sync_names(self, algorithm: str, publications: Sequence[Publication]) -> None:
+        path = self._blobs / algorithm
+        try:
+            folder.sync(path)
+        except OSError as error:
+            for publication in publications:  # each is raised in another task
+                publication.error = publication.error or OSError(error.errno, error.strerror, str(path))
 
     def take_back(self, digest: Digest, upload_id: str) -> None:
         """Undo the rename of ``publish``, if it came to it."""
@@ -182,82 +205,6 @@ class Files:
 
     def _blob_path(self, digest: Digest) -> Path:
         return self._blobs / digest.algorithm / digest.hex
-
-
-class UploadFile:
-    """An upload's file, open for appending."""
-
-    def __init__(self, path: Path, descriptor: int, offset: int) -> None:
-        self.path = path
-        self._descriptor = descriptor
-        self._is_new = offset == 0
-        self._writeback = offset
-        self._kept = offset
-        self.is_doubtful = False
-        self.offset = offset
-
-    def append(self, piece: bytes | memoryview, content_hash: ContentHash | None) -> None:
-        """Write a piece at the end, and hash it."""
-        rest = memoryview(piece)
-        with _naming(self.path):
-            while rest:
-                written = os.pwrite(self._descriptor, rest, self.offset)
-                self.offset += written
-                rest = rest[written:]
-        if content_hash is not None:
-            content_hash.update(piece)
-        if self.offset - self._writeback >= _WRITEBACK_BYTES:
-            os.posix_fadvise(self._descriptor, self._writeback, self.offset - self._writeback, os.POSIX_FADV_DONTNEED)
-            self._writeback = self.offset
-
-    def keep(self) -> None:
-        """Make what was appended durable.
-
-        After an error nothing of it may be relied on. Where room was all that was missing, what was appended is cut
-        off, and may be sent again; after any other error the file ``is_doubtful``: it is not synced again but renewed.
-        """
-        with _naming(self.path):
-            try:
-                os.fdatasync(self._descriptor)
-            except OSError as error:
-                self.is_doubtful = not is_full(error)
-                raise
-        self._kept = self.offset
-
-    def keep_with_name(self) -> None:
-        """Make what was appended durable, and a new file's name too."""
-        self.keep()
-        if self._is_new:
-            folder.sync(self.path.parent)
-            self._is_new = False
-
-    def hash_into(self, content_hash: ContentHash, limit_bytes: int) -> bool:
-        """Hash on from where ``content_hash`` stands, at most so many bytes; whether the end was reached."""
-        stop = min(content_hash.size + limit_bytes, self.offset)
-        while content_hash.size < stop:
-            piece = os.pread(self._descriptor, min(_READ_BYTES, stop - content_hash.size), content_hash.size)
-            if not piece:
-                raise OSError(f"an upload's file ended at byte {content_hash.size} of {self.offset}")
-            content_hash.update(piece)
-        return content_hash.size == self.offset
-
-    def close(self) -> None:
-        """Close the file; what nobody will ask for is cut off, so that it holds no space."""
-        try:
-            if self.offset > self._kept:
-                os.ftruncate(self._descriptor, self._kept)
-        finally:
-            os.close(self._descriptor)
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """An error on a descriptor says which file it is about, as one on a path does."""
-    try:
-        yield
-    except OSError as error:
-        error.filename = str(path)
-        raise
 
 
 def hash_piece(descriptor: int, content_hash: ContentHash, length: int) -> bool:

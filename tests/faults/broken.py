@@ -23,7 +23,12 @@ async def write_first(*args, **kwargs):
         publish(*waiting.pop())
     return result
 
-Files.publish = lambda *args: waiting.append(args)
+def publish_later(files, publications):
+    waiting.append((files, publications))
+    for publication in publications:
+        publication.is_durable = True
+
+Files.publish = publish_later
 Database.write = write_first
 """
 

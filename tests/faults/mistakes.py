@@ -19,7 +19,9 @@ from registry.store.files import Files
 from registry.store.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from registry.store.upload_files import Publication
 
 
 def file_is_not_synced() -> None:
@@ -43,7 +45,12 @@ def row_comes_before_the_rename() -> None:
             waiting.pop()()
         return result
 
-    Files.publish = lambda *args: waiting.append(partial(publish, *args))
+    def publish_later(self: Files, publications: Sequence[Publication]) -> None:
+        waiting.append(partial(publish, self, publications))
+        for publication in publications:
+            publication.is_durable = True
+
+    Files.publish = publish_later
     Database.write = write_then_publish
 
 

@@ -26,12 +26,14 @@ KEEPS_THE_BAD_FILE = """
 import os
 from registry.store.files import Files
 publish = Files.publish
-def keep(self, file, digest):
-    if self._blob_path(digest).exists():
-        file.keep()
-        os.unlink(file.path)
-    else:
-        publish(self, file, digest)
+def keep(self, publications):
+    for publication in publications:
+        if self._blob_path(publication.digest).exists():
+            publication.file.keep()
+            os.unlink(publication.file.path)
+            publication.is_durable = True
+        else:
+            publish(self, [publication])
 Files.publish = keep
 """
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEEPS_BODIES = """
-from registry.store.files import UploadFile
+from registry.store.upload_files import UploadFile
 append = UploadFile.append
 kept = []
 def keep(self, piece, content_hash):

@@ -29,14 +29,14 @@ Space.require = require
 
 ENDS_WITHOUT_DESCRIPTORS = """
 import errno, os
-from registry.store.files import Files
-open_upload = Files.open_upload
-def give_up(self, *args):
+from registry.store.upload_files import UploadFile
+file = UploadFile._file
+def give_up(self):
     try:
-        return open_upload(self, *args)
+        return file(self)
     except OSError as error:
         os._exit(1 if error.errno == errno.EMFILE else 2)
-Files.open_upload = give_up
+UploadFile._file = give_up
 """
 
 

@@ -19,14 +19,15 @@ pytestmark = pytest.mark.skipif(strace.missing() is not None, reason=str(strace.
 
 SYNC_ERRORS_IGNORED = """
 import os
-from registry.store import files
+from registry.store.upload_files import UploadFile
 def keep(self):
+    self._write_held()
     try:
-        os.fdatasync(self._descriptor)
+        os.fdatasync(self._file())
     except OSError:
         pass
     self._kept = self.offset
-files.UploadFile.keep = keep
+UploadFile.keep = keep
 """
 
 FAILED_COMMIT_ACKNOWLEDGED = """

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from registry.oci.digests import ContentHash, Digest
+from registry.store import folder
 from registry.store.files import Files, UploadGone
+from registry.store.upload_files import Publication
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,19 +23,75 @@ def files(tmp_path: Path) -> Files:
 
 
 def test_an_upload_becomes_a_blob_of_its_digest(files: Files, tmp_path: Path) -> None:
-    file = files.open_upload("u", 0)
+    file = files.new_upload("u")
     running = ContentHash("sha256")
     file.append(b"he", running)
     file.append(b"llo", running)
     file.keep_with_name()
-    files.publish(file, running.digest())
-    file.close()
+    publication = Publication(file, running.digest())
+    files.publish([publication])
+    assert (publication.is_durable, publication.error, file.is_open) == (True, None, False)
     assert running.digest() == Digest.of(b"hello")
     assert (tmp_path / "blobs/sha256" / Digest.of(b"hello").hex).read_bytes() == b"hello"
     assert list((tmp_path / "uploads").iterdir()) == []
     descriptor = files.open_blob(Digest.of(b"hello"))
     assert os.pread(descriptor, 10, 1) == b"ello"
     os.close(descriptor)
+
+
+def publication(files: Files, content: bytes, algorithm: str = "sha256") -> Publication:
+    """Of a file that is not written yet."""
+    file, running = files.new_upload(f"{algorithm}-{content!r}"), ContentHash(algorithm)
+    file.hold(content, running)
+    assert not file.is_open
+    return Publication(file, running.digest())
+
+
+def test_a_group_is_published_with_one_sync_of_each_folder(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which comes after all renames, and those after all syncs of files."""
+    steps: list[str] = []
+
+    def note(name: str) -> None:
+        real = getattr(os, name)
+
+        def noted(*args: int) -> object:
+            steps.append(name)
+            return real(*args)
+
+        monkeypatch.setattr(os, name, noted)
+
+    for name in ("fdatasync", "rename", "fsync"):
+        note(name)
+    group = [publication(files, content) for content in (b"a", b"b", b"")] + [publication(files, b"a", "sha512")]
+    files.publish(group)
+    assert steps == ["fdatasync"] * 4 + ["rename"] * 4 + ["fsync"] * 2
+    assert all(each.is_durable for each in group)
+    assert [files.size_of_blob(each.digest) for each in group] == [1, 1, 0, 1]
+
+
+def test_a_file_that_can_not_be_published_harms_no_other(files: Files, tmp_path: Path) -> None:
+    bad, good = publication(files, b"bad"), publication(files, b"good")
+    bad.file.path.mkdir()
+    files.publish([bad, good])
+    assert (bad.is_durable, good.is_durable, good.error) == (False, True, None)
+    assert isinstance(bad.error, IsADirectoryError)
+    assert [path.name for path in (tmp_path / "blobs/sha256").iterdir()] == [good.digest.hex]
+
+
+def test_nothing_is_durable_where_the_folder_can_not_be_synced(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of those who wait is told so by an error of its own."""
+
+    def fail(path: Path) -> None:
+        raise OSError(errno.EIO, "no", str(path))
+
+    group = [publication(files, b"a"), publication(files, b"b"), publication(files, b"a", "sha512")]
+    monkeypatch.setattr(folder, "sync", fail)
+    files.publish(group)
+    assert [each.is_durable for each in group] == [False] * 3
+    assert len({id(each.error) for each in group}) == 3
+    assert {each.error.errno for each in group if isinstance(each.error, OSError)} == {errno.EIO}
+    for each in group:
+        each.file.close()
 
 
 def test_what_was_not_acknowledged_is_cut_off(files: Files, tmp_path: Path) -> None:
@@ -55,7 +114,7 @@ def test_an_upload_whose_file_is_gone_is_gone_and_a_short_one_is_a_fault(files: 
 
 def test_hashing_again_goes_on_in_portions(files: Files) -> None:
     content = os.urandom(3_000_000)
-    file = files.open_upload("u", 0)
+    file = files.new_upload("u")
     file.append(content, None)
     running = ContentHash("sha512")
     portions = 1

@@ -1,0 +1,36 @@
+"""Blobs become durable in groups: the files that wait while a group is brought to the disk make the next one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from registry.store.upload_files import Publication
+
+if TYPE_CHECKING:
+    from registry.oci.digests import Digest
+    from registry.store.files import Files
+    from registry.store.hops import Hops
+    from registry.store.upload_files import UploadFile
+
+
+class Publisher:
+    """One hop at a time syncs and renames all files that wait: they share the sync of the folder."""
+
+    def __init__(self, files: Files, hops: Hops) -> None:
+        self._files = files
+        self._hops = hops
+        self._waiting: list[Publication] = []
+        self._turn = trio.Lock()
+
+    async def publish(self, file: UploadFile, digest: Digest) -> None:
+        """Returns when the file is durable under its digest, and closed. Raises OSError. Must not be cancelled."""
+        publication = Publication(file, digest)
+        self._waiting.append(publication)
+        async with self._turn:
+            if publication in self._waiting:
+                group, self._waiting = self._waiting, []
+                await self._hops(self._files.publish, group)
+        if not publication.is_durable:
+            raise publication.error or RuntimeError("the group of this file broke off")

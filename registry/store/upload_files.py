@@ -1,0 +1,159 @@
+"""The files of uploads, while they are written, and their way to a digest's name."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from registry.store import folder
+from registry.store.space import is_full
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from registry.oci.digests import ContentHash, Digest
+
+_WRITEBACK_BYTES = 8 * 1024 * 1024
+"""How much is written before the kernel is asked to start bringing it to the disk."""
+
+_READ_BYTES = 1024 * 1024
+
+
+class UploadFile:
+    """An upload's file, open for appending, or made when something has to be written to it."""
+
+    def __init__(self, path: Path, offset: int = 0, descriptor: int | None = None) -> None:
+        self.path = path
+        self._descriptor = descriptor
+        self._is_new = offset == 0
+        self._held: bytes | memoryview = b""
+        self._written = offset
+        self._writeback = offset
+        self._kept = offset
+        self._is_synced = False
+        self.is_doubtful = False
+        self.offset = offset
+
+    @property
+    def is_open(self) -> bool:
+        return self._descriptor is not None
+
+    def append(self, piece: bytes | memoryview, content_hash: ContentHash | None) -> None:
+        """Write a piece at the end, and hash it."""
+        self._write_held()
+        self._write(piece)
+        self.offset += len(piece)
+        if content_hash is not None:
+            content_hash.update(piece)
+        if self._written - self._writeback >= _WRITEBACK_BYTES:
+            self.write_back()
+
+    def hold(self, piece: bytes | memoryview, content_hash: ContentHash | None) -> None:
+        """Likewise, but it is only written when it is made durable: one piece that is all that was appended."""
+        self._held = piece
+        self.offset += len(piece)
+        if content_hash is not None:
+            content_hash.update(piece)
+
+    def write_back(self) -> None:
+        """Write what is held, and have the kernel begin to bring it to the disk."""
+        self._write_held()
+        os.posix_fadvise(self._file(), self._writeback, self._written - self._writeback, os.POSIX_FADV_DONTNEED)
+        self._writeback = self._written
+
+    def keep(self) -> None:
+        """Make what was appended durable.
+
+        After an error nothing of it may be relied on. Where room was all that was missing, what was appended is cut
+        off, and may be sent again; after any other error the file ``is_doubtful``: it is not synced again but renewed.
+        """
+        self._write_held()
+        if self._is_synced:
+            return
+        with _naming(self.path):
+            try:
+                os.fdatasync(self._file())
+            except OSError as error:
+                self.is_doubtful = not is_full(error)
+                raise
+        self._is_synced = True
+        self._kept = self.offset
+
+    def keep_with_name(self) -> None:
+        """Make what was appended durable, and a new file's name too."""
+        self.keep()
+        if self._is_new:
+            folder.sync(self.path.parent)
+            self._is_new = False
+
+    def hash_into(self, content_hash: ContentHash, limit_bytes: int) -> bool:
+        """Hash on from where ``content_hash`` stands, at most so many bytes; whether the end was reached."""
+        stop = min(content_hash.size + limit_bytes, self.offset)
+        while content_hash.size < stop:
+            piece = os.pread(self._file(), min(_READ_BYTES, stop - content_hash.size), content_hash.size)
+            if not piece:
+                raise OSError(f"an upload's file ended at byte {content_hash.size} of {self.offset}")
+            content_hash.update(piece)
+        return content_hash.size == self.offset
+
+    def close(self) -> None:
+        """Close the file, if it is open; what nobody will ask for is cut off, so that it holds no space."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is None:
+            return
+        try:
+            if self._written > self._kept:
+                os.ftruncate(descriptor, self._kept)
+        finally:
+            os.close(descriptor)
+
+    def _write_held(self) -> None:
+        piece, self._held = self._held, b""
+        self._write(piece)
+
+    def _write(self, piece: bytes | memoryview) -> None:
+        rest = memoryview(piece)
+        descriptor = self._file()
+        self._is_synced = self._is_synced and not rest
+        with _naming(self.path):
+            while rest:
+                count = os.pwrite(descriptor, rest, self._written)
+                self._written += count
+                rest = rest[count:]
+
+    def _file(self) -> int:
+        if self._descriptor is None:
+            flags = os.O_RDWR | os.O_CLOEXEC | os.O_CREAT | os.O_TRUNC
+            self._descriptor = os.open(self.path, flags, 0o600)
+        return self._descriptor
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """An error on a descriptor says which file it is about, as one on a path does."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
+@dataclass(eq=False, slots=True)
+class Publication:
+    """An upload on its way to its digest's name; ``is_durable`` once it is there, else ``error`` tells why not."""
+
+    file: UploadFile
+    digest: Digest
+    is_durable: bool = False
+    error: Exception | None = None
+
+    def attempt(self, function: Callable[..., object], *args: object) -> None:
+        """Take a step, unless one before it has failed."""
+        if self.error is None:
+            try:
+                function(*args)
+            except Exception as error:  # noqa: BLE001 (it is raised where the upload is waited for)
+                self.error = error
