@@ -61,6 +61,13 @@ _RULES = {
         LEFT JOIN manifest_body ON manifest_body.manifest_id = manifest.id
         WHERE CASE WHEN dictionary IS NULL THEN length(body) IS NOT manifest.size
             ELSE length(body) >= manifest.size END""",
+    "is counted wrong: what gc status and /metrics say of it is not so": """
+        SELECT 'the number of repositories' FROM daemon WHERE repositories <> (SELECT COUNT(*) FROM repository)
+        UNION ALL SELECT 'the number of blobs' FROM daemon WHERE blobs <> (SELECT COUNT(*) FROM blob)
+        UNION ALL SELECT 'the size of blobs' FROM daemon
+            WHERE blob_bytes <> (SELECT COALESCE(SUM(size), 0) FROM blob)
+        UNION ALL SELECT 'the number of manifests' FROM daemon WHERE manifests <> (SELECT COUNT(*) FROM manifest)
+        UNION ALL SELECT 'the number of tags' FROM daemon WHERE tags <> (SELECT COUNT(*) FROM tag)""",
 }
 
 
@@ -203,5 +210,5 @@ def _fault_of_manifest(
 
 def totals(tx: ReadTx) -> tuple[int, int]:
     """How many blobs there are, and their bytes."""
-    count, size = tx.execute("SELECT COUNT(*), COALESCE(SUM(size), 0) FROM blob").fetchone()
+    count, size = tx.execute("SELECT blobs, blob_bytes FROM daemon").fetchone()
     return int(count), int(size)

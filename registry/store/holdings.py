@@ -66,24 +66,37 @@ class HeldManifest:
 
 
 def take_inventory(tx: ReadTx) -> Inventory:
-    blobs = tx.execute(
-        "SELECT COUNT(*), COALESCE(SUM(size), 0), COUNT(condemned_clock_ms),"
-        " COALESCE(SUM(CASE WHEN condemned_clock_ms IS NULL THEN 0 ELSE size END), 0), MIN(condemned_clock_ms)"
-        " FROM blob"
+    """What there can be much of is counted by triggers; only what is on its way out is counted here."""
+    repositories, blobs, blob_bytes, manifests, tags = tx.execute(
+        "SELECT repositories, blobs, blob_bytes, manifests, tags FROM daemon"
     ).fetchone()
-    links = tx.execute(
+    condemned, condemned_bytes, oldest_ms = tx.execute(
+        "SELECT COUNT(*), COALESCE(SUM(size), 0), MIN(condemned_clock_ms) FROM blob"
+        " WHERE condemned_clock_ms IS NOT NULL"
+    ).fetchone()
+    unreferenced, leased = tx.execute(
         "SELECT COUNT(*), COALESCE(SUM(kept_until_clock_ms > ?), 0) FROM repository_blob"
         " WHERE unreferenced_clock_ms IS NOT NULL",
         tx.clock_ms,
     ).fetchone()
     counted = tx.execute(
-        "SELECT (SELECT COUNT(*) FROM manifest), (SELECT COUNT(*) FROM tag), (SELECT COUNT(*) FROM upload),"
-        " (SELECT COUNT(*) FROM orphan), (SELECT COUNT(*) FROM blob WHERE damage IS NOT NULL"
-        " AND condemned_clock_ms IS NULL),"
+        "SELECT (SELECT COUNT(*) FROM upload), (SELECT COUNT(*) FROM orphan),"
+        " (SELECT COUNT(*) FROM blob WHERE damage IS NOT NULL AND condemned_clock_ms IS NULL),"
         " (SELECT COUNT(*) FROM manifest WHERE damaged)"
     ).fetchone()
-    (repositories,) = tx.execute("SELECT COUNT(*) FROM repository").fetchone()
-    return Inventory(repositories, *blobs, *links, *counted)
+    return Inventory(
+        repositories,
+        blobs,
+        blob_bytes,
+        condemned,
+        condemned_bytes,
+        oldest_ms,
+        unreferenced,
+        leased,
+        manifests,
+        tags,
+        *counted,
+    )
 
 
 def find_blob(tx: ReadTx, digest: Digest) -> HeldBlob | None:

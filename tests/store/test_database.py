@@ -85,7 +85,8 @@ def _tables(path: Path) -> list[Any]:
 
 
 async def test_migrations_are_applied_once(tmp_path: Path) -> None:
-    for expected in (["0001_core", "0002_garbage", "0003_access", "0004_packed_manifests", "0005_mode"], []):
+    names = ["0001_core", "0002_garbage", "0003_access", "0004_packed_manifests", "0005_mode", "0006_counts"]
+    for expected in (names, []):
         database = Database(tmp_path / "registry.db", Hops())
         assert await database.open() == expected
         await database.close()
