@@ -57,7 +57,7 @@ class GarbageSettings:
     horizon: quantities.Duration = "7d"
     interval: quantities.Duration = "5m"
     lease_seconds: float = 3600.0
-    max_lock_ms: float = 50.0
+    max_lock_ms: float = 20.0
     untagged_after: quantities.OptionalDuration = ""
 
 

@@ -25,7 +25,7 @@ class GarbagePolicy:
     collect_orphaned_tags: bool = False
     history_seconds: float = 90 * DAY_SECONDS
     batch: int = 100
-    max_lock_ms: float = 50
+    max_lock_ms: float = 20
 
     @property
     def lease_ms(self) -> int:

@@ -36,7 +36,8 @@ async def delete(registry: Registry, author: Author, name: RepositoryName) -> De
 
     What clients push meanwhile goes too. Cancelled, it leaves what is not yet gone; who calls again goes on.
     """
-    open_uploads = await registry.database.write(_begin, author, name)
+    before = await registry.database.read_long(_describe, name)
+    open_uploads = await registry.database.write(_begin, author, name, before)
     for upload_id in open_uploads:
         await registry.uploads.end(upload_id)
     deleted = Counter(uploads=len(open_uploads))
@@ -55,12 +56,18 @@ def _read_usage(tx: ReadTx, name: RepositoryName | None) -> Usages:
     return Usages(usage.total(tx), [found])
 
 
-def _begin(tx: WriteTx, author: Author, name: RepositoryName) -> list[str]:
-    """The audit says so before anything goes; the open uploads."""
+def _describe(tx: ReadTx, name: RepositoryName) -> str:
+    """What there is, which may take long to count."""
     found = usage.of_one(tx, name.value)
     if found is None:
         raise unknown(name)
-    before = f"{found.tags} tags, {found.manifests} manifests, {found.blobs} blobs"
+    return f"{found.tags} tags, {found.manifests} manifests, {found.blobs} blobs"
+
+
+def _begin(tx: WriteTx, author: Author, name: RepositoryName, before: str) -> list[str]:
+    """The audit says so before anything goes; the open uploads."""
+    if repositories.find(tx, name) is None:
+        raise unknown(name)
     audit.record(tx, author, "repository deleted", repository=name.value, before=before)
     return uploads.list_of_repository(tx, name)
 
