@@ -1,4 +1,4 @@
-"""Garbage collection, online: plan in one snapshot, then small transactions that ask again, then files.
+"""Garbage collection, online: plan by reads, then small transactions that ask again, then files.
 
 A blob goes in two steps. When nothing keeps its last link it is condemned: no client sees it, its file stays, and a
 push brings it back. When it has been condemned for the horizon its row goes, and after that COMMIT its file.
@@ -18,6 +18,7 @@ import trio
 
 from registry.oci.errors import GarbagePaused
 from registry.store import audit, garbage, orphans, tags
+from registry.store.garbage import Judged
 from registry.store.space import StorageFull
 from registry.tally import SECONDS, Histogram
 
@@ -139,7 +140,11 @@ class Garbage:
 
     async def _plan(self, *, now: bool) -> Plan:
         self._require_unpaused()
-        return await self._registry.database.read_long(garbage.plan, self._rules(now=now))
+        database, rules = self._registry.database, self._rules(now=now)
+        judged, start = Judged(), 0
+        while (following := await database.read_long(garbage.judge, rules, judged, start=start)) is not None:
+            start = following
+        return await database.read_long(garbage.plan, rules, judged)
 
     def _require_unpaused(self) -> None:
         if self._registry.restoration.is_open:

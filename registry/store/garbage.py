@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from registry.oci.digests import Digest
@@ -21,6 +21,9 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 _AUTHOR = Author("garbage collection")
+
+_JUDGED_IDS = 50_000
+"""Of so many ids one read judges the manifests, which takes some tenths of a second."""
 
 _ORPHANED_TAG = (
     "tag.name GLOB 'sha256-*' AND length(tag.name) >= 71 AND substr(tag.name, 8, 64) NOT GLOB '*[^0-9a-f]*'"
@@ -66,16 +69,39 @@ class Plan:
     removal_age_ms: int
 
 
-def plan(tx: ReadTx, rules: Rules) -> Plan:
-    """Ask one snapshot for everything."""
-    to_mark, to_clear, collected = _plan_manifests(tx, rules)
+@dataclass(slots=True)
+class Judged:
+    """Manifests to mark as unreachable, to clear of the mark, and to collect, of those that were looked at so far."""
+
+    to_mark: list[int] = field(default_factory=list)
+    to_clear: list[int] = field(default_factory=list)
+    collected: list[int] = field(default_factory=list)
+
+
+def judge(tx: ReadTx, rules: Rules, judged: Judged, *, start: int) -> int | None:
+    """Judge the manifests of some ids: under a long read, the log only grows. Where to go on; None at the end."""
+    (last,) = tx.execute("SELECT coalesce(max(id), 0) FROM manifest").fetchone()
+    if rules.untagged_after is None or start > last:
+        return None
+    for manifest, marked in reachability.candidates(tx, range(start, start + _JUDGED_IDS)):
+        if reachability.is_reachable(tx, manifest) == marked:
+            (judged.to_clear if marked else judged.to_mark).append(manifest)
+        elif marked and reachability.is_due(tx, manifest, untagged_after_ms=rules.untagged_after):
+            judged.collected.append(manifest)
+    return start + _JUDGED_IDS
+
+
+def plan(tx: ReadTx, rules: Rules, judged: Judged) -> Plan:
+    """Ask one snapshot for everything else."""
+    # An index goes before what it lists.
+    collected = sorted(judged.collected, key=lambda manifest: reachability.count_leading(tx, manifest))
     tags_to_mark, tags_collected = _plan_tags(tx, rules)
     links_collected = _plan_links(tx, rules, collected)
     condemned = _sizes_condemned_by(tx, links_collected)
     removed = _plan_removals(tx, rules)
     return Plan(
-        to_mark=to_mark,
-        to_clear=to_clear,
+        to_mark=judged.to_mark,
+        to_clear=judged.to_clear,
         manifests=collected,
         tags_to_mark=tags_to_mark,
         tags=tags_collected,
@@ -86,22 +112,6 @@ def plan(tx: ReadTx, rules: Rules) -> Plan:
         removed_bytes=sum(size for _, size in removed),
         removal_age_ms=min(rules.horizon, rules.lease) if rules.shortage_bytes > 0 else rules.horizon,
     )
-
-
-def _plan_manifests(tx: ReadTx, rules: Rules) -> tuple[list[int], list[int], list[int]]:
-    """Manifests to mark as unreachable, to clear of the mark, and to collect."""
-    to_mark: list[int] = []
-    to_clear: list[int] = []
-    collected: list[int] = []
-    if rules.untagged_after is None:
-        return to_mark, to_clear, collected
-    for manifest, marked in reachability.candidates(tx):
-        if reachability.is_reachable(tx, manifest) == marked:
-            (to_clear if marked else to_mark).append(manifest)
-        elif marked and reachability.is_due(tx, manifest, untagged_after_ms=rules.untagged_after):
-            collected.append(manifest)
-    collected.sort(key=lambda manifest: reachability.count_leading(tx, manifest))  # an index before what it lists
-    return to_mark, to_clear, collected
 
 
 def _plan_tags(tx: ReadTx, rules: Rules) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:

@@ -68,10 +68,13 @@ def clear_below(tx: WriteTx, manifest: int) -> None:
     )
 
 
-def candidates(tx: ReadTx) -> Iterator[tuple[int, bool]]:
+def candidates(tx: ReadTx, ids: range) -> Iterator[tuple[int, bool]]:
     """Manifests that no tag names, or that were unreachable when last looked at; whether they are marked so."""
     rows = tx.execute(
-        "SELECT id, unreachable_clock_ms IS NOT NULL FROM manifest WHERE unreachable_clock_ms IS NOT NULL"
-        " OR NOT EXISTS (SELECT 1 FROM tag WHERE tag.manifest_id = manifest.id)"
+        "SELECT id, unreachable_clock_ms IS NOT NULL FROM manifest WHERE id >= ? AND id < ?"
+        " AND (unreachable_clock_ms IS NOT NULL"
+        " OR NOT EXISTS (SELECT 1 FROM tag WHERE tag.manifest_id = manifest.id))",
+        ids.start,
+        ids.stop,
     )
     return ((manifest, bool(marked)) for manifest, marked in rows)

@@ -1,7 +1,7 @@
 """Room that SQLite's own files keep, so that a delete or the move of a tag takes none from a disk that is full.
 
-The write-ahead log has its room from the start, and is written over rather than cut. The database has unused pages,
-with their blocks on the disk, so that a few more rows don't make it longer.
+The write-ahead log has its room from the start, and is written over rather than cut, unless it has grown large. The
+database has unused pages, with their blocks on the disk, so that a few more rows don't make it longer.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 WAL_BYTES = 4 * 1024 * 1024
 """What the log comes to by itself before SQLite begins it anew."""
+
+WAL_LIMIT_BYTES = 64 * 1024 * 1024
+"""What the log keeps at most when it is begun anew: under a long read, such as that of a snapshot, it only grows."""
 
 _PIECE_BYTES = 1024 * 1024
 

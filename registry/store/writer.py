@@ -286,6 +286,8 @@ class Writer:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA wal_autocheckpoint = {1000 if self._checkpoints else 0}")
+        if self._checkpoints:
+            connection.execute(f"PRAGMA journal_size_limit = {reserve.WAL_LIMIT_BYTES}")
         return connection
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from registry.service.garbage import Totals
 from registry.service.policy import GarbagePolicy
+from registry.store import garbage
 from tests.service.test_garbage import NOTHING, collect
 from tests.tools.content import CONFIG, descriptor, digest_of, image, index, push_blob, push_image, push_manifest
 from tests.tools.life import DAY, LEASE, Life, Opened
@@ -105,7 +106,11 @@ async def test_who_was_told_of_an_untagged_manifest_can_rely_on_it(life: Life, m
         assert await opened.status("HEAD", f"team/app/manifests/{digest}") == 200
 
 
-async def test_indexes_hold_their_children_and_nested_indexes_too(life: Life) -> None:
+@pytest.mark.parametrize("judged_at_once", [1, 2, 50_000])
+async def test_indexes_hold_their_children_and_nested_indexes_too(
+    life: Life, monkeypatch: pytest.MonkeyPatch, judged_at_once: int
+) -> None:
+    monkeypatch.setattr(garbage, "_JUDGED_IDS", judged_at_once)
     async with life.opened(UNTAGGED) as opened:
         await push_blob(opened.client, "team/app", CONFIG)
         child, other = image(annotations={"n": "1"}), image(annotations={"n": "2"})

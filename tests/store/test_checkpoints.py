@@ -43,6 +43,22 @@ async def test_only_a_writer_that_may_takes_the_log_into_the_database(tmp_path: 
     assert not path.with_name("registry.db-wal").exists()  # the last connection leaves one file
 
 
+@pytest.mark.parametrize("checkpoints", [True, False])
+async def test_a_log_that_has_grown_large_gives_room_back(tmp_path: Path, *, checkpoints: bool) -> None:
+    path = tmp_path / "registry.db"
+    log = path.with_name("registry.db-wal")
+    async with opened(path, checkpoints=checkpoints) as database:
+        await database.write(lambda tx: tx.execute("CREATE TABLE large (body BLOB)"))
+        await database.write(
+            lambda tx: tx.execute("INSERT INTO large VALUES (zeroblob(?))", reserve.WAL_LIMIT_BYTES + LARGE_BYTES)
+        )
+        grown = log.stat().st_size
+        assert grown > reserve.WAL_LIMIT_BYTES + LARGE_BYTES
+        await database.write(add, "begins the log anew")
+        assert (log.stat().st_size == reserve.WAL_LIMIT_BYTES) is checkpoints
+        assert (log.stat().st_size >= grown) is not checkpoints
+
+
 async def test_the_log_of_another_program_is_not_made_longer(tmp_path: Path) -> None:
     path = tmp_path / "registry.db"
     async with opened(path, checkpoints=False) as database:

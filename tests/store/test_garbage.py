@@ -13,7 +13,7 @@ from registry.oci.names import RepositoryName, Tag
 from registry.store import blobs, garbage, links, manifests, repositories, tags
 from registry.store.audit import Author
 from registry.store.clock import Clock
-from registry.store.garbage import Rules
+from registry.store.garbage import Judged, Rules
 from tests.store.conftest import opened
 from tests.tools.content import digest_of, image
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from registry.store.database import Database
+    from registry.store.garbage import Plan
     from registry.store.transactions import ReadTx, WriteTx
 
 NAME = RepositoryName.parse("team/app")
@@ -102,12 +103,19 @@ async def test_links_are_marked_by_what_makes_them_so(database: Database, time: 
     assert database.read_now(value, sql) == 9
 
 
+def planned(tx: ReadTx, rules: Rules) -> Plan:
+    """By one read."""
+    judged = Judged()
+    garbage.judge(tx, rules, judged, start=0)
+    return garbage.plan(tx, rules, judged)
+
+
 @pytest.mark.parametrize("act", ["push", "lease", "manifest"])
 async def test_a_link_is_asked_about_again(database: Database, time: Time, act: str) -> None:
     """Between the plan and its step a client has come."""
     await database.write(add_blob, b"layer")
     time.ms = 100
-    plan = await database.read(garbage.plan, RULES)
+    plan = await database.read(planned, RULES)
     assert plan.links == [(1, 1)]
     if act == "push":
         await database.write(add_blob, b"layer")
@@ -125,7 +133,7 @@ async def test_a_manifest_is_asked_about_again(database: Database, time: Time) -
     await database.write(garbage.mark_manifest, manifest)
     time.ms = 50
     rules = Rules(grace=100, lease=10, horizon=1000, untagged_after=50, orphaned_tags=False)
-    assert (await database.read(garbage.plan, rules)).manifests == [manifest]
+    assert (await database.read(planned, rules)).manifests == [manifest]
     await database.write(add_image, b"layer", tag="1")
     assert await database.write(garbage.collect_manifest, manifest, untagged_after_ms=50) is None
     assert await database.write(garbage.collect_manifest, 77, untagged_after_ms=50) is None
@@ -167,7 +175,7 @@ async def test_where_room_is_short_the_oldest_go_first(
         await database.write(blobs.unlink, NAME, digest)
     time.ms = 1000
     rules = Rules(grace=100, lease=10, horizon=1000, untagged_after=None, orphaned_tags=False, shortage_bytes=shortage)
-    plan = await database.read(garbage.plan, rules)
+    plan = await database.read(planned, rules)
     assert [contents[digest] for digest in plan.removed] == removed
     assert plan.removed_bytes == 10 * len(removed)
 

@@ -94,7 +94,7 @@ def test_a_lease_is_a_root_until_it_ends(kept_until_ms: int, is_reachable: bool)
 
 
 def candidates(tx: WriteTx) -> Iterator[tuple[int, bool]]:
-    return iter(sorted(reachability.candidates(tx)))
+    return iter(sorted(reachability.candidates(tx, range(COUNT))))
 
 
 def test_candidates_are_those_without_a_tag_and_those_that_are_marked() -> None:
