@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from registry import journal
+from registry import journal, request_log
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from structlog.typing import EventDict, Processor, WrappedLogger
 
     from registry.config import LogSettings
@@ -34,17 +38,30 @@ def set_up(settings: LogSettings) -> None:
     ``auto`` means the journal where standard error leads to it, for people on a terminal, JSON elsewhere.
     """
     form = _automatic() if settings.format == "auto" else settings.format
-    _processors[:] = [
-        structlog.processors.add_log_level,
-        _from_level(_LEVELS[settings.level.upper()]),
-        *_RENDERERS[form](),
-    ]
+    lowest = _LEVELS[settings.level.upper()]
+    _processors[:] = [structlog.processors.add_log_level, _from_level(lowest), *_RENDERERS[form]()]
+    request_log.requests.write = _request_writer(form, lowest)
     structlog.configure(
         processors=_processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _request_writer(form: str, lowest: int) -> request_log.Write:
+    """Writes the event of a request: the same bytes as by the processors, at a quarter of their price."""
+    render = _REQUESTS.get(form)
+    if render is None:
+        return request_log.through_structlog
+    put = structlog.WriteLogger(sys.stderr).msg
+    levels = frozenset(name for name in _PRIORITIES if _LEVELS[name.upper()] >= lowest)
+
+    def write(level: str, values: request_log.Values) -> None:
+        if level in levels and (line := render(level, values)) is not None:
+            put(line)
+
+    return write
 
 
 def _automatic() -> str:
@@ -150,3 +167,44 @@ def _to_journal(_logger: WrappedLogger, method: str, event: EventDict) -> str:
     except OSError:  # nowhere else to say so; standard error may lead somewhere
         return _logfmt(_logger, method, {"level": level, "event": name, **values, "exception": traceback})
     raise structlog.DropEvent
+
+
+def _request_as_json(level: str, values: request_log.Values) -> str:
+    method, path, principal, repository, reference, status, size, seconds, client, request_id = values
+    return (
+        f'{{"method": {_json(method)}, "path": {_json(path)}, "principal": {_json(principal)},'
+        f' "repository": {_json(repository)}, "reference": {_json(reference)}, "status": {status}, "bytes": {size},'
+        f' "seconds": {seconds!r}, "client": {_json(client)}, "request_id": {_json(request_id)},'
+        f' "event": "{request_log.EVENT}", "level": "{level}", "timestamp": "{_now()}"}}'
+    )
+
+
+def _json(text: str | None) -> str:
+    return "null" if text is None else encode_basestring_ascii(text)
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC).isoformat()[:-6]}Z"
+
+
+def _request_as_logfmt(level: str, values: request_log.Values) -> str:
+    return _logfmt(None, level, {"timestamp": _now(), **_event(level, values)})
+
+
+def _request_to_journal(level: str, values: request_log.Values) -> str | None:
+    try:
+        return _to_journal(None, level, _event(level, values))
+    except structlog.DropEvent:
+        return None
+
+
+def _event(level: str, values: request_log.Values) -> EventDict:
+    return {**dict(zip(request_log.FIELDS, values, strict=True)), "event": request_log.EVENT, "level": level}
+
+
+_REQUESTS: dict[str, Callable[[str, request_log.Values], str | None]] = {
+    "json": _request_as_json,
+    "logfmt": _request_as_logfmt,
+    "journal": _request_to_journal,
+}
+"""A person on a terminal reads few of them."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from registry import journal, logs
+from registry import journal, logs, request_log
 from registry.config import LogSettings
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def listener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listen
     with listener.socket:
         yield listener
     structlog.reset_defaults()
+    request_log.requests.write = request_log.through_structlog
 
 
 def test_an_entry_has_a_message_for_people_and_fields_for_questions(listener: Listener) -> None:
@@ -78,6 +79,24 @@ def test_an_entry_has_a_message_for_people_and_fields_for_questions(listener: Li
         "STATUS": "500",
         "REQUEST_ID": "a-1",
     }
+
+
+def test_the_short_way_of_a_request_leads_to_the_same_entry(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(request_log, "log", structlog.get_logger())
+    values = ("GET", "/v2/\n\x1b]0;x\udcff", "é", None, None, 200, 0, 1e-06, "unix", "a-1")
+    for write in (request_log.requests.write, request_log.through_structlog):
+        write("info", values)
+        write("debug", values)
+    assert listener.receive() == listener.receive()
+    listener.path.unlink()
+    logs.set_up(LogSettings(format="journal"))
+    monkeypatch.setattr(request_log, "log", structlog.get_logger())
+    request_log.requests.write("info", values)
+    request_log.through_structlog("info", values)
+    [short, long] = capfd.readouterr().err.splitlines()
+    assert short == long
 
 
 def test_a_value_makes_no_field(listener: Listener) -> None:

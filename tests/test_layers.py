@@ -14,7 +14,7 @@ OURS = {
     "oci": {"oci"},
     "store": {"store", "oci", "tally"},
     "service": {"service", "store", "oci", "tally"},
-    "http": {"http", "service", "oci", "tally"},
+    "http": {"http", "service", "oci", "request_log", "tally"},
     "transfer": {"transfer", "oci"},
 }
 LIBRARIES: dict[str, set[str]] = {
@@ -39,8 +39,9 @@ ALONE = {
     "config.py": {"msgspec", "registry", "registry.addresses", "registry.issuer_settings", "registry.quantities"},
     "issuer_settings.py": {"msgspec"},
     "journal.py": set(),
-    "logs.py": {"structlog", "registry", "registry.config", "registry.journal"},
+    "logs.py": {"structlog", "registry", "registry.config", "registry.journal", "registry.request_log"},
     "quantities.py": set(),
+    "request_log.py": {"structlog"},
     "tally.py": set(),
     "systemd.py": set(),
 }

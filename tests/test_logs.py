@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from registry import logs
+from registry import logs, request_log
 from registry.config import LogSettings
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def _as_before() -> Iterator[None]:
     yield
     structlog.reset_defaults()
+    request_log.requests.write = request_log.through_structlog
 
 
 def written(form: str, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -103,3 +104,41 @@ def test_no_value_and_no_error_looks_like_an_entry(form: str, monkeypatch: pytes
     lines = stream.getvalue().removesuffix("\n").split("\n")
     assert all(line.isprintable() for line in lines)
     assert not [line for line in lines[1:] if not line.startswith("    ")]
+
+
+TIME = {
+    "json": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?(?=Z\"}\n\Z)"),
+    "logfmt": re.compile(r"(?<=\Atimestamp=)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?(?=Z )"),
+}
+"""Where it stands in a line."""
+
+VALUES = st.tuples(
+    st.text(),
+    st.text(),
+    st.none() | st.text(),
+    st.none() | st.text(),
+    st.none() | st.text(),
+    st.integers(0, 999),
+    st.integers(0, 1 << 63),
+    st.floats(0, 1e9).map(lambda seconds: round(seconds, 6)),
+    st.text(),
+    st.text(),
+)
+
+
+@pytest.mark.parametrize("form", ["json", "logfmt"])
+@given(values=VALUES, level=st.sampled_from(["debug", "info"]), lowest=st.sampled_from(["debug", "info", "warning"]))
+@example(values=("GET", HOSTILE, None, "\ud800", '"\\=', 200, 0, 1e-06, "\x00", "é b"), level="info", lowest="info")
+def test_the_short_way_of_a_request_leads_to_the_same_bytes(
+    form: str, values: request_log.Values, level: str, lowest: str
+) -> None:
+    short, long = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(request_log, "log", structlog.get_logger())
+        for stream in (short, long):
+            patch.setattr(sys, "stderr", stream)
+            logs.set_up(LogSettings(format=form, level=lowest))  # type: ignore[arg-type]
+            write = request_log.requests.write if stream is short else request_log.through_structlog
+            write(level, values)
+    assert bool(short.getvalue()) == (lowest in {level, "debug"})
+    assert TIME[form].sub("", short.getvalue()) == TIME[form].sub("", long.getvalue())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import secrets
-import time
 from typing import TYPE_CHECKING
 
 import structlog
 
 from registry.http.traffic import CLIENT_GONE, Traffic
+from registry.request_log import requests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,6 @@ class Entry:
         "_client",
         "_path",
         "_record",
-        "_started",
         "_values",
         "method",
         "principal",
@@ -59,7 +58,6 @@ class Entry:
     )
 
     def __init__(self, traffic: Traffic, method: str, path: str, client: str | None) -> None:
-        self._started = time.perf_counter()
         self._record = traffic.begin(method)
         self._path = path
         self._client = client
@@ -80,21 +78,22 @@ class Entry:
 
     def end(self, unanswered: int = CLIENT_GONE) -> None:
         """Count the request and log it. ``unanswered`` is the status that counts where no answer has begun."""
-        self._record.end(self.status or unanswered, self.received_bytes, self.sent_bytes)
+        seconds = self._record.end(self.status or unanswered, self.received_bytes, self.sent_bytes)
         values = self._values
-        write = log.debug if self.route in _QUIET else log.info
-        write(
-            "request",
-            method=self.method,
-            path=self._path,
-            principal=self.principal,
-            repository=values.get("name"),
-            reference=values.get("reference") or values.get("digest") or values.get("upload_id"),
-            status=self.status,
-            bytes=self.sent_bytes,
-            seconds=round(time.perf_counter() - self._started, 6),
-            client=self._client or "unix",
-            request_id=self.request_id,
+        requests.write(
+            "debug" if self.route in _QUIET else "info",
+            (
+                self.method,
+                self._path,
+                self.principal,
+                values.get("name"),
+                values.get("reference") or values.get("digest") or values.get("upload_id"),
+                self.status,
+                self.sent_bytes,
+                round(seconds, 6),
+                self._client or "unix",
+                self.request_id,
+            ),
         )
 
 

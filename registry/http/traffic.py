@@ -90,10 +90,11 @@ class Record:
         else:
             self._handled.in_flight += 1
 
-    def end(self, status: int, received_bytes: int, sent_bytes: int) -> None:
-        """Call it once. The bytes are those of bodies, as far as they were read and sent."""
+    def end(self, status: int, received_bytes: int, sent_bytes: int) -> float:
+        """Call it once; the seconds it took. The bytes are those of bodies, as far as they were read and sent."""
+        took = time.perf_counter() - self._began
         if not self._is_counted:
-            return
+            return took
         handled = self._handled
         if handled is None:
             handled = self._traffic.handled[_ELSEWHERE]
@@ -105,7 +106,8 @@ class Record:
             handled.methods[self._method] = ({}, Histogram(SECONDS))
         codes, seconds = handled.methods[self._method]
         codes[status] = codes.get(status, 0) + 1
-        seconds.observe(time.perf_counter() - self._began)
+        seconds.observe(took)
+        return took
 
 
 class Traffic(Collector):
