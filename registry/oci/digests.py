@@ -20,6 +20,7 @@ CANONICAL = "sha256"
 
 _HEX_LENGTH = {"sha256": 64, "sha512": 128}
 ALGORITHMS = tuple(_HEX_LENGTH)
+_HASHES = {"sha256": hashlib.sha256, "sha512": hashlib.sha512}
 _DIGEST = re.compile(r"(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})")
 
 
@@ -41,7 +42,11 @@ class Digest:
 
     @classmethod
     def of(cls, content: bytes, algorithm: str = CANONICAL) -> Digest:
-        return cls(algorithm, hashlib.new(algorithm, content).hexdigest())
+        return cls(algorithm, _HASHES[algorithm](content).hexdigest())
+
+    def names(self, content: bytes) -> bool:
+        """Whether it is that of the content."""
+        return _HASHES[self.algorithm](content).hexdigest() == self.hex
 
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.hex}"

@@ -128,13 +128,13 @@ class Access:
     def is_shut(self) -> bool:
         """Whether nobody but the operator may do anything: there are no rules yet."""
         is_open = self._registry.policy.access.mode == "open"
-        return not is_open and not self._registry.database.read_now(self._current).by_subject
+        return not is_open and not self._current().by_subject
 
     def refusal(self, principal: Principal, action: Action) -> str | None:
         """Why nobody may do this here; None where it is not switched off."""
         if action is Action.OPERATE and principal.kind is not Kind.OPERATOR:
             return "this is for the operator, on the admin socket"
-        if action in {Action.PUSH, Action.DELETE} and principal.kind is not Kind.OPERATOR:
+        if (action is Action.PUSH or action is Action.DELETE) and principal.kind is not Kind.OPERATOR:
             complaint = mode.current(self._registry).complaint
             if complaint is not None:
                 return complaint
@@ -146,7 +146,7 @@ class Access:
         """What the principal may do there now; a token may be limited to less."""
         if self._is_unlimited(principal):
             return Right.ALL
-        return self._registry.database.read_now(self._current).rights(principal, name.value)
+        return self._current().rights(principal, name.value)
 
     def rights_in(self, tx: ReadTx, principal: Principal, name: RepositoryName) -> Right:
         """What the principal may push there at the moment of the transaction, and by its token, or anybody may."""
@@ -158,14 +158,14 @@ class Access:
 
     def rules_for(self, principal: Principal, name: RepositoryName) -> list[tuple[str, str, Right]]:
         """Subject, pattern and rights of each rule that lets the principal do something there."""
-        current = self._registry.database.read_now(self._current)
+        current = self._current()
         return sorted(current.rules_for(principal, name.value), key=lambda rule: rule[:2])
 
     def readable(self, principal: Principal) -> Callable[[str], bool]:
         """Tells of which repositories the principal may know, by the rules of this moment."""
         if self._is_unlimited(principal):
             return lambda _: True
-        return self._registry.database.read_now(self._current).readable(principal)
+        return self._current().readable(principal)
 
     def pullable(self, principal: Principal) -> Callable[[str], bool]:
         """Likewise from which it may pull, by its token too, or anybody may."""
@@ -192,11 +192,11 @@ class Access:
 
     def _is_allowed(self, principal: Principal, action: Action, name: RepositoryName | None) -> bool:
         """Whether the principal has the right, whatever its token is limited to."""
-        if action in FOR_EVERYBODY or action is Action.OPERATE or self._is_unlimited(principal):
+        if self._is_unlimited(principal) or action is Action.OPERATE or action in FOR_EVERYBODY:
             return True
         if name is not None:
             return bool(self.rights(principal, name) & _RIGHTS[action])
-        current = self._registry.database.read_now(self._current)
+        current = self._current()
         if action is Action.MONITOR:
             return current.can_pull_all(principal)
         if principal.kind is not Kind.ANONYMOUS:
@@ -210,9 +210,10 @@ class Access:
         # Who is known gets a list of what he may see, not of what anybody may: the challenge leads to the token for it.
         return action is not Action.CATALOG and self._is_allowed(ANONYMOUS, action, name)
 
-    def _current(self, tx: ReadTx) -> _Rules:
-        if self._rules.version != rules.version(tx):
-            self._rules = _Rules.load(tx)
+    def _current(self) -> _Rules:
+        database = self._registry.database
+        if self._rules.version != database.ask_now(rules.version):
+            self._rules = database.read_now(_Rules.load)
         return self._rules
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from registry.oci.digests import ContentHash
 from registry.oci.errors import BlobReferenced, BlobUnknown
@@ -27,8 +26,7 @@ _NAMED_MANIFESTS = 10
 """How many of the manifests that hold a blob an error names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
+class Blob(NamedTuple):
     """``verified_ms`` is when its file was last read as a whole and was right, on the daemon's clock."""
 
     digest: Digest
@@ -36,8 +34,7 @@ class Blob:
     verified_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class OpenBlob:
+class OpenBlob(NamedTuple):
     """A blob's file; the descriptor is the caller's to close. Its pieces are hashed where there is a hash for them."""
 
     blob: Blob
@@ -51,7 +48,7 @@ async def find(registry: Registry, name: RepositoryName, digest: Digest, *, is_p
     Who is told of a blob that no manifest refers to may be about to push one: the blob is leased before the answer.
     A pull goes on where the database takes no write.
     """
-    stored = registry.database.read_now(blobs.find, name, digest)
+    stored = registry.database.ask_now(blobs.find, name, digest)
     if stored is None or not await _stands(registry, digest, stored.size):
         raise BlobUnknown(digest)
     if _needs_lease(registry, stored):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from registry.oci import manifest as oci_manifest
 from registry.oci.digests import CANONICAL, Digest
@@ -43,8 +43,7 @@ _REFERRERS_BYTES = 4 * 1024 * 1024
 """Annotations that one page of referrers holds at most, unless a single one is larger."""
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestContent:
+class ManifestContent(NamedTuple):
     """``body`` is what the digest says."""
 
     manifest: StoredManifest
@@ -67,14 +66,15 @@ class Pushed:
 
 async def find(registry: Registry, name: RepositoryName, reference: Tag | Digest) -> StoredManifest:
     """Raises ManifestUnknown."""
-    manifest = registry.database.read_now(_find, name, reference)
-    await _lease(registry, manifest)
+    manifest = registry.database.ask_now(_find, name, reference)
+    if _needs_lease(registry, manifest):
+        await _lease(registry, manifest)
     return manifest
 
 
 async def read(registry: Registry, name: RepositoryName, reference: Tag | Digest) -> ManifestContent:
     """The manifest with its bytes as pushed, verified. Raises ManifestUnknown."""
-    found = registry.database.read_now(_read, name, reference, limit_bytes=_SMALL_BYTES)
+    found = registry.database.ask_now(_read, name, reference, limit_bytes=_SMALL_BYTES)
     if found is None:
         found = await registry.database.read(_read, name, reference, limit_bytes=oci_manifest.LIMIT_BYTES)
     assert found is not None
@@ -82,17 +82,21 @@ async def read(registry: Registry, name: RepositoryName, reference: Tag | Digest
     if body is None:
         await registry.damage.report_manifest(manifest)
         raise ManifestUnknown(reference)
-    with suppress(sqlite3.Error, StorageFull):  # a pull goes on where the database takes no write
-        await _lease(registry, manifest)
+    if _needs_lease(registry, manifest):
+        with suppress(sqlite3.Error, StorageFull):  # a pull goes on where the database takes no write
+            await _lease(registry, manifest)
     return ManifestContent(manifest, body)
+
+
+def _needs_lease(registry: Registry, manifest: StoredManifest) -> bool:
+    return manifest.unreachable_ms is not None and registry.is_lease_old(manifest.kept_until_ms)
 
 
 async def _lease(registry: Registry, manifest: StoredManifest) -> None:
     """Who is told of a manifest that may be collected can rely on it for a while. Raises ManifestUnknown."""
-    if manifest.unreachable_ms is not None and registry.is_lease_old(manifest.kept_until_ms):
-        lease_ms = registry.policy.garbage.lease_ms
-        if not await registry.database.write(manifests.lease, manifest.id, manifest.digest, lease_ms=lease_ms):
-            raise ManifestUnknown(manifest.digest)
+    lease_ms = registry.policy.garbage.lease_ms
+    if not await registry.database.write(manifests.lease, manifest.id, manifest.digest, lease_ms=lease_ms):
+        raise ManifestUnknown(manifest.digest)
 
 
 async def push(
@@ -130,7 +134,7 @@ async def push(
 
     if registry.restoration.is_open:
         await registry.restoration.look_for(edge.digest for edge in manifest.edges)
-    if registry.database.read_now(manifests.find, name, digest) is None:  # to move a tag needs next to nothing
+    if registry.database.ask_now(manifests.find, name, digest) is None:  # to move a tag needs next to nothing
         await registry.space.require_for_rows()
     await registry.database.write(push_if_met)
     return Pushed(digest, manifest.subject)
@@ -219,11 +223,14 @@ def _find(tx: ReadTx, name: RepositoryName, reference: Tag | Digest, *, damaged:
 def _read(
     tx: ReadTx, name: RepositoryName, reference: Tag | Digest, *, limit_bytes: int
 ) -> tuple[StoredManifest, bytes | None] | None:
-    """The manifest, and its bytes unless they are damaged; None where it is larger than the limit."""
-    manifest = _find(tx, name, reference)
-    if manifest.size > limit_bytes:
-        return None
-    return manifest, manifests.read_body(tx, manifest.id, manifest.digest, manifest.size)
+    """The manifest, and its bytes unless they are damaged; None where it is larger than the limit.
+
+    Raises ManifestUnknown.
+    """
+    found = manifests.read(tx, name, reference, limit_bytes=limit_bytes)
+    if found is None or found[0].is_damaged:
+        raise ManifestUnknown(reference)
+    return found if found[0].size <= limit_bytes else None
 
 
 def _push(

@@ -32,7 +32,7 @@ class Mode:
 
 
 def current(registry: Registry) -> Mode:
-    return Mode(registry.database.read_now(mode.reason), registry.policy.read_only)
+    return Mode(registry.database.ask_now(mode.reason), registry.policy.read_only)
 
 
 async def switch(registry: Registry, author: Author, reason: str | None) -> Mode:

@@ -110,7 +110,7 @@ class Tokens:
         unstored = self._unstored.get(token_hash)
         if unstored is not None and unstored.kind == kind and unstored.created_ms <= wall_ms() < unstored.expires_ms:
             return unstored
-        return self._registry.database.read_now(tokens.find, token_hash, kind)
+        return self._registry.database.ask_now(tokens.find, token_hash, kind)
 
     async def _keep(self, row: Token) -> None:
         """Store a token; a disk that is full keeps nobody from pulling, and the token then ends with the process."""

@@ -33,7 +33,7 @@ class Users:
         """The hash of the password that stands for the name now; None where it is no user's."""
         if ":" in name or name in RESERVED:
             return None
-        account = self._registry.database.read_now(accounts.find, name)
+        account = self._registry.database.ask_now(accounts.find, name)
         if account is not None and account.kind == Kind.USER:
             return account.secret_hash
         return None if self._htpasswd is None else self._htpasswd.find(name)

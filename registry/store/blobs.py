@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from registry.oci.digests import Digest
 from registry.oci.names import RepositoryName
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     from registry.store.transactions import ReadTx, WriteTx
 
 
-@dataclass(frozen=True, slots=True)
-class StoredBlob:
+class StoredBlob(NamedTuple):
     """A blob as one repository sees it; the times are on the daemon's clock.
 
     ``unreferenced_ms`` tells since when no manifest of the repository refers to it, None while one does.

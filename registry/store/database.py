@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import trio
 
 from registry.store.clock import Clock
-from registry.store.transactions import ReadTx
+from registry.store.transactions import OneStatement, ReadTx
 from registry.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -90,6 +90,10 @@ class Database:
     def read_now(self, function: Callable[Concatenate[ReadTx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A read on the event loop, for what takes microseconds: a few rows found by index."""
         return self._read(self._loop_reader, function, args, kwargs)
+
+    def ask_now(self, function: Callable[Concatenate[ReadTx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Likewise, of a function that executes one statement and fetches all its rows: at half the price."""
+        return function(OneStatement(self._loop_reader, self.clock), *args, **kwargs)
 
     async def read(self, function: Callable[Concatenate[ReadTx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A read in a thread, for what can be long."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from registry.oci.digests import Digest
 from registry.oci.manifest import EdgeKind
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from registry.store.transactions import ReadTx, WriteTx
 
 
-@dataclass(frozen=True, slots=True)
-class StoredManifest:
+class StoredManifest(NamedTuple):
     """``unreachable_ms`` (on the daemon's clock) tells since when nothing that stays leads here, as far as is known.
 
     ``is_damaged``: its bytes were found to be other than its digest says.
@@ -58,32 +57,53 @@ _COLUMNS = (
     "manifest.id, manifest.digest, manifest.media_type, manifest.size,"
     " unreachable_clock_ms, kept_until_clock_ms, damaged"
 )
+_BY_DIGEST = (
+    " FROM repository JOIN manifest ON manifest.repository_id = repository.id{}"
+    " WHERE repository.name = ? AND manifest.digest = ?"
+)
+_BY_TAG = (
+    " FROM repository JOIN tag ON tag.repository_id = repository.id JOIN manifest ON manifest.id = tag.manifest_id{}"
+    " WHERE repository.name = ? AND tag.name = ?"
+)
+
+_BODY = ", CASE WHEN manifest.size <= ? THEN body END, dictionary"
+_JOIN_BODY = " LEFT JOIN manifest_body ON manifest_body.manifest_id = manifest.id"
+
+_FIND_BY_DIGEST, _FIND_BY_TAG = (f"SELECT {_COLUMNS}{source.format('')}" for source in (_BY_DIGEST, _BY_TAG))
+_READ_BY_DIGEST, _READ_BY_TAG = (
+    f"SELECT {_COLUMNS}{_BODY}{source.format(_JOIN_BODY)}" for source in (_BY_DIGEST, _BY_TAG)
+)
 
 
 def find(tx: ReadTx, name: RepositoryName, reference: Tag | Digest) -> StoredManifest | None:
-    if isinstance(reference, Digest):
-        row = tx.execute(
-            f"SELECT {_COLUMNS} FROM repository"
-            " JOIN manifest ON manifest.repository_id = repository.id"
-            " WHERE repository.name = ? AND manifest.digest = ?",
-            name.value,
-            str(reference),
-        ).fetchone()
-    else:
-        row = tx.execute(
-            f"SELECT {_COLUMNS} FROM repository"
-            " JOIN tag ON tag.repository_id = repository.id JOIN manifest ON manifest.id = tag.manifest_id"
-            " WHERE repository.name = ? AND tag.name = ?",
-            name.value,
-            reference.value,
-        ).fetchone()
+    sql = _FIND_BY_DIGEST if isinstance(reference, Digest) else _FIND_BY_TAG
+    row = tx.execute(sql, name.value, str(reference)).fetchone()
     return None if row is None else StoredManifest(row[0], Digest.parse(row[1]), *row[2:])
+
+
+def read(
+    tx: ReadTx, name: RepositoryName, reference: Tag | Digest, *, limit_bytes: int
+) -> tuple[StoredManifest, bytes | None] | None:
+    """In one statement, with the bytes as they were pushed, verified.
+
+    None instead of them where what is stored is something else, and where they are more than the limit.
+    """
+    sql = _READ_BY_DIGEST if isinstance(reference, Digest) else _READ_BY_TAG
+    row = tx.execute(sql, limit_bytes, name.value, str(reference)).fetchone()
+    if row is None:
+        return None
+    *columns, body, dictionary = row
+    manifest = StoredManifest(columns[0], Digest.parse(columns[1]), *columns[2:])
+    return manifest, _verified(bodies.unpack(body, dictionary, manifest.size), manifest.digest)
 
 
 def read_body(tx: ReadTx, manifest: int, digest: Digest, size: int) -> bytes | None:
     """The bytes as they were pushed, verified; None where what is stored is something else."""
-    body = _stored_body(tx, manifest, size)
-    return body if body is not None and Digest.of(body, digest.algorithm) == digest else None
+    return _verified(_stored_body(tx, manifest, size), digest)
+
+
+def _verified(body: bytes | None, digest: Digest) -> bytes | None:
+    return body if body is not None and digest.names(body) else None
 
 
 def _stored_body(tx: ReadTx, manifest: int, size: int) -> bytes | None:

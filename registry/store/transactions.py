@@ -28,6 +28,22 @@ class ReadTx:
         return self._connection.execute(sql, parameters)
 
 
+class OneStatement(ReadTx):
+    """What executes a single statement, which sees one state by itself: it does without BEGIN and COMMIT."""
+
+    __slots__ = ("_is_spent",)
+
+    def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
+        super().__init__(connection, clock)
+        self._is_spent = False
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        if self._is_spent:
+            raise RuntimeError("a second statement needs a transaction, or it might see another state")
+        self._is_spent = True
+        return self._connection.execute(sql, parameters)
+
+
 class WriteTx(ReadTx):
     """A transaction that may write."""
 

@@ -90,3 +90,18 @@ async def test_migrations_are_applied_once(tmp_path: Path) -> None:
         database = Database(tmp_path / "registry.db", Hops())
         assert await database.open() == expected
         await database.close()
+
+
+async def test_what_asks_in_one_statement_sees_each_commit(database: Database) -> None:
+    for name in ("a", "b"):
+        await database.write(add, name)
+        assert database.ask_now(names)[-1] == name
+
+
+async def test_a_second_statement_needs_a_transaction(database: Database) -> None:
+    def ask_twice(tx: ReadTx) -> list[list[str]]:
+        return [names(tx), names(tx)]
+
+    with pytest.raises(RuntimeError, match="second statement"):
+        database.ask_now(ask_twice)
+    assert database.read_now(ask_twice) == [[], []]
