@@ -217,7 +217,7 @@ class Connection:
         """What has arrived; nothing where the client has ended, broken or stalled the connection."""
         with trio.CancelScope(deadline=self._deadline()) as self._waiting:
             try:
-                return bytes(await self._stream.receive_some(_RECEIVE_BYTES))
+                return await self._wire.receive()
             except trio.BrokenResourceError:
                 self._wire.is_gone = True
         return b""
@@ -240,6 +240,7 @@ class Connection:
             self._reading.cancel()
         elif isinstance(event, Updated):
             self._turn(idle=event.idle)
+            self._waiting.deadline = self._deadline()
 
     def _turn(self, *, idle: bool) -> None:
         """A request begins or has ended."""
@@ -247,9 +248,9 @@ class Connection:
         if not idle:
             self._is_new = False
             self._protocol.stopping = self._lane.stopping = self._stopping
-            self._reading.deadline = inf
+            if self._reading.deadline != inf:  # to set it costs more than to look
+                self._reading.deadline = inf
         self._places.turn(self, idle=idle)
-        self._waiting.deadline = self._deadline()
         if self._idle and self._stopping:
             self._stop_reading()
 

@@ -92,6 +92,18 @@ class Wire:
             return 0  # of the file: whoever reads it finds out
         return 0
 
+    async def receive(self) -> bytes:
+        """What arrives next, nothing at its end. Raises BrokenResourceError."""
+        if not self._is_plain:
+            return bytes(await self._stream.receive_some(_RECEIVE_BYTES))
+        await trio.lowlevel.wait_readable(self._number)
+        try:
+            return os.read(self._number, _RECEIVE_BYTES)
+        except BlockingIOError:  # it was woken for nothing
+            return await self.receive()
+        except OSError as error:
+            raise trio.BrokenResourceError from error
+
     def receive_now(self) -> bytes:
         """What has arrived; nothing where that is nothing, or the end, or can't be told here (TLS). In any thread."""
         if not self._is_plain:
