@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from registry.oci.conditions import Condition, entity_tag
 from registry.oci.errors import PreconditionFailed
@@ -26,8 +25,7 @@ IMMUTABLE = "max-age=31536000, immutable"
 """Cache-Control of what is asked for by its digest (RFC 8246)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request whose head has been read. ``headers`` have lower-case names; a repeated one is joined by ", "."""
 
     method: str
@@ -48,8 +46,7 @@ class Request:
         return Condition.parse(self.headers.get("if-match"), self.headers.get("if-none-match"))
 
 
-@dataclass(frozen=True, slots=True)
-class FileSlice:
+class FileSlice(NamedTuple):
     """Bytes of an open blob. Whoever sends the answer closes its descriptor, sent or not."""
 
     file: OpenBlob
@@ -60,14 +57,13 @@ class FileSlice:
         os.close(self.file.descriptor)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """``length`` is announced where it is not that of the body: the answer to HEAD has the headers of GET."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | FileSlice = b""
-    length: int | None = field(default=None)
+    length: int | None = None
 
     @property
     def content_length(self) -> int | None:

@@ -65,7 +65,9 @@ class SizedBody(WireBody):
 
     async def arrives(self) -> bool:
         if self._left and not self._received:
-            self._received = memoryview(await self._receive(min(self._left, _AT_ONCE_BYTES), self._left))
+            self._received = memoryview(
+                await self._receive(min(self._left, _AT_ONCE_BYTES), min(self._left, _RECEIVE_BYTES))
+            )
         return self._left > 0
 
     def take(self, room: memoryview) -> int:
@@ -116,7 +118,7 @@ class ChunkedBody(WireBody):
 
     def take(self, room: memoryview) -> int:
         taken = self._unpack(room)
-        while self._needs_more and (received := self._wire.receive_now()):
+        while self._needs_more and (received := self._wire.receive_now(_RECEIVE_BYTES)):
             self._add(received)
             taken += self._unpack(room[taken:])
         self.taken += taken

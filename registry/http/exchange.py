@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
@@ -16,7 +16,7 @@ from registry.http.proxies import realm_base
 from registry.oci.errors import RegistryError, SizeInvalid, Unauthorized
 from registry.service.access import FOR_EVERYBODY, Action, scope_for
 from registry.service.bodies import BodyInterrupted, Checked
-from registry.service.principals import ANONYMOUS
+from registry.service.principals import anonymous_at
 from registry.service.space import shortage
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(NamedTuple):
     """A request whose head has been read. ``headers`` have lower-case names; a repeated one is joined by ", ".
 
     ``entry`` is told what becomes known of it.
@@ -79,7 +78,7 @@ class Exchange:
     async def _answer(self, incoming: Incoming, route: Route, path_values: Mapping[str, str]) -> Answer:
         incoming.entry.lead_to(route.name, path_values)
         method = route.method(incoming.method)
-        principal = replace(self.principal or ANONYMOUS, address=incoming.address)
+        principal = self._principal_at(incoming.address)
         try:
             if self._is_asked_for_credentials(method):
                 credentials = parse_authorization(incoming.headers.get("authorization"))
@@ -102,9 +101,13 @@ class Exchange:
         log.error("fault", request_id=request_id, method=incoming.method, path=incoming.path, exc_info=error)
         return fault_answer(request_id)
 
+    def _principal_at(self, address: str) -> Principal:
+        """Whoever it is before any credentials are looked at."""
+        return anonymous_at(address) if self.principal is None else replace(self.principal, address=address)
+
     def _is_asked_for_credentials(self, method: Method) -> bool:
         is_open = self.registry.policy.access.mode == "open"
-        return self.principal is None and method.action not in FOR_EVERYBODY and not is_open
+        return not is_open and self.principal is None and method.action not in FOR_EVERYBODY
 
     async def _authorized(
         self, incoming: Incoming, principal: Principal, method: Method, path_values: Mapping[str, str]

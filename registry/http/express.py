@@ -17,7 +17,7 @@ from registry.http.access_log import ClientGone, Entry
 from registry.http.answers import FileSlice, common_headers
 from registry.http.bodies import open_body
 from registry.http.exchange import Incoming
-from registry.http.heads import read_head
+from registry.http.heads import Fields, read_head
 from registry.http.proxies import Origin
 from registry.http.routes import ROUTES
 from registry.http.traffic import CLIENT_GONE
@@ -70,6 +70,7 @@ class Lane:
         self._proxies: TrustedProxies | None = None
         self._is_proxy = False
         self._body: SizedBody | ChunkedBody
+        self._fields = Fields()
         self.stopping = False
         """Whether the connection closes after this answer, which announces it if it still can."""
         self.has_unread_body = False
@@ -83,7 +84,7 @@ class Lane:
         """
         while data:
             end = data.find(b"\r\n\r\n") + len(b"\r\n\r\n")
-            head = read_head(data[:end])
+            head = read_head(data[:end], self._fields)
             if head is None or not await self._take(express(), head, data[end:]):
                 break
             await trio.lowlevel.checkpoint()  # others wait, and the next request may be on its way

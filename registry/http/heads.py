@@ -6,8 +6,7 @@ Source: RFC 9112, sections 3, 5 and 6. This reads a part of what is allowed, and
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from registry.http.proxies import is_host
 
@@ -18,14 +17,16 @@ _REQUEST_LINE = re.compile(r"(GET|HEAD|POST|PUT|PATCH) (/[A-Za-z0-9._/:-]*)(?:\?
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
+_KEPT_LENGTH = 4096
+"""Of fields that are remembered: an idle connection costs little."""
+
 _FRAMING = frozenset({"content-length", "transfer-encoding", "expect"})
 """With one of these a message may be more than its head."""
 
 _ODD = frozenset({"upgrade", "te", "trailer", "http2-settings"})
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """``path`` has no escapes; ``headers`` have lower-case names, each stands once. A GET or HEAD has no body."""
 
     method: str
@@ -44,24 +45,47 @@ class Head:
         return "expect" in self.headers
 
 
-def read_head(data: bytes) -> Head | None:
-    """All of a head, its empty line too; None where any of it is not plain."""
+class Fields:
+    """The fields of a connection's heads: a client mostly sends the same ones again."""
+
+    __slots__ = ("_headers", "_text")
+
+    def __init__(self) -> None:
+        self._text = "\r\n"
+        self._headers: Mapping[str, str] | None = {}
+
+    def read(self, text: str) -> Mapping[str, str] | None:
+        """Each with the end of its line, and the empty line; None where any of it is not plain."""
+        if text == self._text:
+            return self._headers
+        headers = _read_fields(text)
+        if len(text) <= _KEPT_LENGTH:
+            self._text, self._headers = text, headers
+        return headers
+
+
+def read_head(data: bytes, fields: Fields) -> Head | None:
+    """All of a head, its empty line too; None where any of it is not plain. ``fields`` are those of the connection."""
     try:
-        lines = str(data, "ascii").split("\r\n")
+        line, _, rest = str(data, "ascii").partition("\r\n")
     except UnicodeDecodeError:
         return None
-    request = _REQUEST_LINE.fullmatch(lines[0])
-    if request is None or not "".join(lines).isprintable():  # neither a tab nor a lone CR or LF
+    request = _REQUEST_LINE.fullmatch(line)
+    if request is None:
         return None
-    headers = _read_fields(lines[1:-2])
+    headers = fields.read(rest)
     if headers is None or not _is_plain(headers) or not _has_plain_body(request[1], headers):
         return None
-    return Head(request[1], request[2], (request[3] or "").encode(), headers)
+    method, path, query = request.groups("")
+    return Head(method, path, query.encode(), headers)
 
 
-def _read_fields(lines: list[str]) -> dict[str, str] | None:
+def _read_fields(text: str) -> dict[str, str] | None:
+    lines = text.split("\r\n")
+    if not "".join(lines).isprintable():  # neither a tab nor a lone CR or LF
+        return None
     headers: dict[str, str] = {}
-    for line in lines:
+    for line in lines[:-2]:
         name, colon, value = line.partition(":")
         key = name.lower()
         if not colon or key in headers or _FIELD_NAME.fullmatch(name) is None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from registry.http.tls import TlsStream
 
-_RECEIVE_BYTES = 256 * 1024
+_RECEIVE_BYTES = 64 * 1024
 _SEND_BYTES = 64 * 1024
 
 _PATIENCE_SECONDS = 1
@@ -104,12 +104,12 @@ class Wire:
         except OSError as error:
             raise trio.BrokenResourceError from error
 
-    def receive_now(self) -> bytes:
+    def receive_now(self, limit: int = _RECEIVE_BYTES) -> bytes:
         """What has arrived; nothing where that is nothing, or the end, or can't be told here (TLS). In any thread."""
         if not self._is_plain:
             return b""
         try:
-            received = os.read(self._number, _RECEIVE_BYTES)
+            received = os.read(self._number, limit)
         except BlockingIOError:
             return b""
         except OSError:
@@ -143,7 +143,7 @@ class Wire:
                 await self._wait_for(at_once)
                 return b""
             with trio.fail_after(self._stall_seconds):
-                received = bytes(await self._stream.receive_some(min(limit, _RECEIVE_BYTES)))
+                received = bytes(await self._stream.receive_some(limit))
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
             raise BodyInterrupted from None
         if not received:

@@ -25,6 +25,8 @@ class Condition:
     @classmethod
     def parse(cls, if_match: str | None, if_none_match: str | None) -> Condition:
         """Read the values of the two headers; a weak tag matches only in If-None-Match."""
+        if if_match is None and if_none_match is None:
+            return NO_CONDITION
         return cls(_tags(if_match, weak=False), _tags(if_none_match, weak=True))
 
     @property
@@ -42,6 +44,9 @@ class Condition:
     def is_known(self, current: Digest | None) -> bool:
         """Whether If-None-Match names what is there: to a GET the answer is then 304."""
         return self.if_none_match is not None and _names(self.if_none_match, current)
+
+
+NO_CONDITION = Condition(None, None)
 
 
 def _tags(header: str | None, *, weak: bool) -> frozenset[str] | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from registry.oci.errors import ManifestInvalid, NameInvalid
 
@@ -22,8 +23,9 @@ NAME_LIMIT = 255
 class RepositoryName:
     value: str
 
-    @classmethod
-    def parse(cls, text: str) -> RepositoryName:
+    @staticmethod
+    @lru_cache(maxsize=1024)
+    def parse(text: str) -> RepositoryName:
         """Raises NameInvalid."""
         if len(text) > NAME_LIMIT or not _NAME.fullmatch(text):
             raise NameInvalid(
@@ -31,7 +33,7 @@ class RepositoryName:
                 "separated by '.', '_', '__' or dashes, in components separated by '/'",
                 {"name": text[: NAME_LIMIT + 1]},
             )
-        return cls(text)
+        return RepositoryName(text)
 
     def __str__(self) -> str:
         return self.value

@@ -15,7 +15,7 @@ import trio
 from registry.oci.errors import Unauthorized
 from registry.service.issuers import Issuers, TokenRefused, looks_like_jwt
 from registry.service.passwords import Passwords
-from registry.service.principals import ANONYMOUS, ROBOT_PREFIX, UNIX, Kind, Principal
+from registry.service.principals import ANONYMOUS, ROBOT_PREFIX, UNIX, Kind, Principal, anonymous_at
 from registry.service.throttle import Buckets, Throttle
 from registry.service.tokens import TOKEN, Login, hash_of, principal_of
 from registry.service.users import Users
@@ -83,7 +83,7 @@ class Authentication:
         TooManyRequests for somebody who tries too many. An open registry asks nobody.
         """
         if credentials is None:
-            return replace(ANONYMOUS, address=address)
+            return anonymous_at(address)
         if isinstance(credentials, Basic):
             return (await self.log_in(credentials.name, credentials.password, address)).principal
         login = await self._log_in_by_secret(credentials.token, address)
@@ -174,7 +174,7 @@ class Authentication:
         return Login(principal, account.expires_ms)
 
     def _robot(self, number: int, secret: str) -> Account | None:
-        account = self._registry.database.read_now(accounts.find_by_id, number)
+        account = self._registry.database.ask_now(accounts.find_by_id, number)
         if account is None or account.kind != Kind.ROBOT:
             return None
         return account if hmac.compare_digest(hash_of(secret), account.secret_hash) else None
@@ -213,7 +213,7 @@ class Authentication:
             await self._registry.database.write(accounts.set_used, account.id)
 
     def _account(self, name: str) -> Account | None:
-        return self._registry.database.read_now(accounts.find, name)
+        return self._registry.database.ask_now(accounts.find, name)
 
 
 def kind_of(name: str) -> Kind:

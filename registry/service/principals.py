@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from registry.store.audit import Author
@@ -48,6 +49,13 @@ OPERATOR = Principal("operator", Kind.OPERATOR)
 
 UNIX = "unix"
 """The address of a client on the other end of a unix socket."""
+
+
+@lru_cache(maxsize=1024)
+def anonymous_at(address: str) -> Principal:
+    """Somebody without credentials: those who ask without any ask often."""
+    return replace(ANONYMOUS, address=address)
+
 
 AUTHENTICATED = "authenticated"
 """The subject of rules for users and for principals of issuers; robots have what their own rules say."""

@@ -1,0 +1,30 @@
+"""The heads of a connection, one after another."""
+
+from __future__ import annotations
+
+import pytest
+
+from registry.http.heads import Fields, Head, read_head
+
+LONG = f"a: {'x' * 5000}"
+
+
+def head(*lines: str) -> bytes:
+    return "\r\n".join(("GET /v2/ HTTP/1.1", *lines, "", "")).encode("latin-1")
+
+
+@pytest.mark.parametrize("first", [(), ("host: a", "x: 1"), ("host: a", LONG), ("x",), ("host: \t",), ("host: ä",)])
+def test_each_head_has_its_own_fields_whatever_stood_in_the_one_before(first: tuple[str, ...]) -> None:
+    fields = Fields()
+    before = read_head(head(*first), fields)
+    assert read_head(head("host: b", "Y:  2 "), fields) == Head("GET", "/v2/", b"", {"host": "b", "y": "2"})
+    assert (
+        read_head(head(*first), fields)
+        == before
+        == read_head(head(*first), fields)
+        == read_head(head(*first), Fields())
+    )
+
+
+def test_without_fields_there_is_no_host() -> None:
+    assert read_head(b"GET /v2/ HTTP/1.1\r\n\r\n", Fields()) is None
