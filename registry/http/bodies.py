@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from registry.http.wire import Wire
 
 _AT_ONCE_BYTES = 512 * 1024
-"""The loop is not woken for less, while more is known to come."""
+_AT_ONCE_OF_CHUNKS_BYTES = 256 * 1024
+"""The loop is not woken for less while more is to come."""
+
+_PATIENCE_SECONDS = 1
+_PATIENCE_WITH_CHUNKS_SECONDS = 0.002
+"""Unless that takes longer. Whether more chunks come is not known before: a body's end waits for so long."""
 
 _RECEIVE_BYTES = 256 * 1024
 
@@ -38,7 +43,7 @@ class WireBody:
         self._is_awaited = is_awaited
         self.taken = 0
 
-    async def _receive(self, at_once: int, limit: int) -> bytes:
+    async def _receive(self, limit: int, at_once: int, patience_seconds: float) -> bytes:
         """Wait for bytes (see Wire.arrival). Raises BodyInterrupted."""
         if self._is_awaited:
             self._is_awaited = False
@@ -46,7 +51,7 @@ class WireBody:
                 await self._wire.send(_CONTINUE)
             except ClientGone:
                 raise BodyInterrupted from None
-        return await self._wire.arrival(at_once, limit)
+        return await self._wire.arrival(limit, at_once, patience_seconds)
 
 
 class SizedBody(WireBody):
@@ -65,9 +70,8 @@ class SizedBody(WireBody):
 
     async def arrives(self) -> bool:
         if self._left and not self._received:
-            self._received = memoryview(
-                await self._receive(min(self._left, _AT_ONCE_BYTES), min(self._left, _RECEIVE_BYTES))
-            )
+            limit, at_once = min(self._left, _RECEIVE_BYTES), min(self._left, _AT_ONCE_BYTES)
+            self._received = memoryview(await self._receive(limit, at_once, _PATIENCE_SECONDS))
         return self._left > 0
 
     def take(self, room: memoryview) -> int:
@@ -113,7 +117,8 @@ class ChunkedBody(WireBody):
         if self._is_malformed:
             raise BodyInterrupted("the body does not consist of chunks (RFC 9112, section 7.1)")
         if self._needs_more:
-            self._add(await self._receive(1, _RECEIVE_BYTES))
+            at_once = _AT_ONCE_OF_CHUNKS_BYTES if self.taken >= _AT_ONCE_OF_CHUNKS_BYTES else 1
+            self._add(await self._receive(_RECEIVE_BYTES, at_once, _PATIENCE_WITH_CHUNKS_SECONDS))
         return not self.is_over
 
     def take(self, room: memoryview) -> int:

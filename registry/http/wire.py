@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 _RECEIVE_BYTES = 64 * 1024
 _SEND_BYTES = 64 * 1024
 
-_PATIENCE_SECONDS = 1
-"""So long a client may take for as much as is wanted at once; then what there is will do."""
-
 _WINDOW_BYTES = 1024 * 1024
 _PAGE_BYTES = mmap.PAGESIZE
 
@@ -130,8 +127,8 @@ class Wire:
         self._has_ended = not received
         return received
 
-    async def arrival(self, at_once: int, limit: int) -> bytes:
-        """Wait until there is something to receive, ``at_once`` bytes if they come soon.
+    async def arrival(self, limit: int, at_once: int, patience_seconds: float) -> bytes:
+        """Wait until there is something to receive, ``at_once`` bytes if they come within ``patience_seconds``.
 
         What had to be received for that (TLS), at most ``limit`` bytes, is returned. Raises BodyInterrupted where
         nothing comes any more, or nothing has for ``stall_seconds``.
@@ -140,7 +137,7 @@ class Wire:
             raise BodyInterrupted
         try:
             if self._is_plain:
-                await self._wait_for(at_once)
+                await self._wait_for(at_once, patience_seconds)
                 return b""
             with trio.fail_after(self._stall_seconds):
                 received = bytes(await self._stream.receive_some(limit))
@@ -150,8 +147,8 @@ class Wire:
             raise BodyInterrupted
         return received
 
-    async def _wait_for(self, at_once: int) -> None:
-        with trio.move_on_after(_PATIENCE_SECONDS):
+    async def _wait_for(self, at_once: int, patience_seconds: float) -> None:
+        with trio.move_on_after(patience_seconds):
             self.wake_at(at_once)
             await trio.lowlevel.wait_readable(self._number)
             return

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 _WRITEBACK_BYTES = 8 * 1024 * 1024
 """How much is written before the kernel is asked to start bringing it to the disk."""
 
+_WRITE_BYTES = 256 * 1024
+"""One call writes no more. For larger ones the kernel takes larger pieces of memory, and where a virtual machine gives
+free memory back to its host, those have to be fetched first: a third of the speed.
+"""
+
 _READ_BYTES = 1024 * 1024
 
 
@@ -120,7 +125,7 @@ class UploadFile:
         self._is_synced = self._is_synced and not rest
         with _naming(self.path):
             while rest:
-                count = os.pwrite(descriptor, rest, self._written)
+                count = os.pwrite(descriptor, rest[:_WRITE_BYTES], self._written)
                 self._written += count
                 rest = rest[count:]
 

@@ -12,7 +12,7 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.http import wire as wire_module
+from registry.http import bodies
 from registry.http.bodies import ChunkedBody, SizedBody
 from registry.http.wire import Wire
 from registry.service.bodies import BodyInterrupted, read
@@ -182,7 +182,7 @@ async def test_a_client_that_sends_nothing_is_not_waited_for_for_ever(*, is_size
 
 async def test_a_slow_client_is_waited_for_as_long_as_something_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Less than is wanted at once is taken after a while."""
-    monkeypatch.setattr(wire_module, "_PATIENCE_SECONDS", 0.001)
+    monkeypatch.setattr(bodies, "_PATIENCE_SECONDS", 0.001)
     content = CONTENT[:200]
     async with open_wire() as (wire, client):
         body = SizedBody(wire, b"", 100_000, is_awaited=False)
