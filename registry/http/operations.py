@@ -11,7 +11,6 @@ from registry.http.parameters import form, number, required
 from registry.oci.digests import Digest
 from registry.oci.errors import ParameterInvalid
 from registry.service import compaction, explanation
-from registry.service import mode as service_mode
 from registry.service.check import STAGES
 
 if TYPE_CHECKING:
@@ -61,16 +60,16 @@ async def scrub(registry: Registry, request: Request) -> Answer:
 
 
 async def mode(registry: Registry, _request: Request) -> Answer:
-    return json_answer(200, asdict(service_mode.current(registry)))
+    return json_answer(200, asdict(registry.mode.current))
 
 
 async def make_read_only(registry: Registry, request: Request) -> Answer:
     reason = required(await form(request), "reason")
-    return json_answer(200, asdict(await service_mode.switch(registry, request.principal.author, reason)))
+    return json_answer(200, asdict(await registry.mode.set(request.principal.author, reason)))
 
 
 async def make_read_write(registry: Registry, request: Request) -> Answer:
-    return json_answer(200, asdict(await service_mode.switch(registry, request.principal.author, None)))
+    return json_answer(200, asdict(await registry.mode.set(request.principal.author, None)))
 
 
 async def database_size(registry: Registry, _request: Request) -> Answer:

@@ -14,7 +14,6 @@ from registry.oci.errors import Denied, NameInvalid, Unauthorized, Unsupported
 from registry.oci.names import RepositoryName
 from registry.oci.rights import Pattern, Right, parse_rights
 from registry.oci.scopes import CATALOG, REPOSITORY_ACTIONS, Scope
-from registry.service import mode
 from registry.service.principals import ANONYMOUS, AUTHENTICATED, GROUP_PREFIX, Kind
 from registry.store import accounts, rules
 
@@ -135,7 +134,7 @@ class Access:
         if action is Action.OPERATE and principal.kind is not Kind.OPERATOR:
             return "this is for the operator, on the admin socket"
         if (action is Action.PUSH or action is Action.DELETE) and principal.kind is not Kind.OPERATOR:
-            complaint = mode.current(self._registry).complaint
+            complaint = self._registry.mode.current.complaint
             if complaint is not None:
                 return complaint
         if action is Action.DELETE and not self._registry.policy.delete_enabled:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 import trio
 
-from registry.service import mode
 from registry.store.space import StorageFull
 from registry.store.transactions import count_commits
 
@@ -48,9 +46,8 @@ class Health:
         notices = [] if complaint is None else [complaint]
         if self._registry.restoration.is_open:
             notices.append("restored: nothing is swept until cargohold recover")
-        with suppress(sqlite3.Error):  # which ``degraded`` tells
-            read_only = mode.current(self._registry).complaint
-            notices += [] if read_only is None else [read_only]
+        read_only = self._registry.mode.current.complaint
+        notices += [] if read_only is None else [read_only]
         return notices
 
     async def probe_push(self) -> str | None:

@@ -31,19 +31,33 @@ class Mode:
         return None if self.reason is None else f"this registry is read-only: {self.reason}"
 
 
-def current(registry: Registry) -> Mode:
-    return Mode(registry.database.ask_now(mode.reason), registry.policy.read_only)
+class ModeSwitch:
+    """The row has it; it is kept here too, for each request that changes something asks."""
 
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._reason: str | None = None
 
-async def switch(registry: Registry, author: Author, reason: str | None) -> Mode:
-    """Make it read-only for a reason, or read-write (None), from the next request on. Raises ParameterInvalid.
+    def look(self) -> None:
+        """Once the database is open, and when the row may have changed."""
+        self._reason = self._registry.database.ask_now(mode.reason)
 
-    Requests that have begun come to their end, and garbage collection goes on.
-    """
-    if reason is not None and not (reason.strip() and reason.isprintable() and len(reason) <= _REASON_LENGTH):
-        raise ParameterInvalid(f"reason: expected one line of text, at most {_REASON_LENGTH} characters")
-    await registry.database.write(_switch, author, reason)
-    return current(registry)
+    @property
+    def current(self) -> Mode:
+        return Mode(self._reason, self._registry.policy.read_only)
+
+    async def set(self, author: Author, reason: str | None) -> Mode:
+        """Make it read-only for a reason, or read-write (None), from the next request on. Raises ParameterInvalid.
+
+        Requests that have begun come to their end, and garbage collection goes on.
+        """
+        if reason is not None and not (reason.strip() and reason.isprintable() and len(reason) <= _REASON_LENGTH):
+            raise ParameterInvalid(f"reason: expected one line of text, at most {_REASON_LENGTH} characters")
+        try:
+            await self._registry.database.write(_switch, author, reason)
+        finally:
+            self.look()  # whatever is known of the COMMIT
+        return self.current
 
 
 def _switch(tx: WriteTx, author: Author, reason: str | None) -> None:

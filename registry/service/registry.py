@@ -17,6 +17,7 @@ from registry.service.expiry import Expiry
 from registry.service.garbage import Garbage
 from registry.service.health import Health
 from registry.service.locks import KeyedLocks
+from registry.service.mode import ModeSwitch
 from registry.service.restoration import Restoration
 from registry.service.scrub import Scrub
 from registry.service.space import Space
@@ -52,6 +53,7 @@ class Registry:
         self.digest_locks: KeyedLocks[Digest] = KeyedLocks()
         self.parsing = trio.Lock()
         """Held while a large manifest is parsed: several at once would keep the event loop from running."""
+        self.mode = ModeSwitch(self)
         self.access = Access(self)
         self.authentication = Authentication(self)
         self.tokens = Tokens(self)
@@ -109,6 +111,7 @@ async def open_registry(
         if policy.checkpoints and registry.database.read_now(schema.is_replicated):
             log.warning("litestream was here: beside it, storage.checkpoint has to be external")
         registry.authentication.open()
+        registry.mode.look()
         try:
             async with trio.open_nursery() as background:
                 background.start_soon(registry.database.run)
