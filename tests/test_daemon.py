@@ -50,13 +50,13 @@ def test_a_request_in_flight_is_finished_before_it_stops(daemon: Daemon) -> None
     connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=30)
     connection.putrequest("PUT", f"{url}?digest={digest_of(BLOB)}")
     connection.putheader("Content-Length", str(len(BLOB)))
-    connection.endheaders(BLOB[:1_000_000])
+    connection.endheaders(BLOB[:2_000_000])
     while not os.listdir(daemon.data / "uploads"):
         os.sched_yield()
     daemon.process.terminate()
     while not any(entry["event"] == "stopping" for entry in daemon.entries()):
         os.sched_yield()
-    connection.send(BLOB[1_000_000:])
+    connection.send(BLOB[2_000_000:])
     response = connection.getresponse()
     assert (response.status, response.headers["Connection"]) == (201, "close")
     connection.close()

@@ -29,6 +29,8 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _CHUNK_HEAD = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?")
 _TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00-\x08\x0a-\x1f\x7f]*")
+_OTHER_CODING = re.compile(rb"transfer-encoding:(?![ \t]*chunked[ \t]*$)", re.IGNORECASE)
+"""Says that the body was no chunks."""
 _LINE_END = b"\r\n"
 _LINES_BYTES = 16 * 1024
 """The most of a chunk's head, or of all trailers."""
@@ -68,10 +70,17 @@ class SizedBody(WireBody):
     def is_over(self) -> bool:
         return not self._left
 
-    async def arrives(self) -> bool:
-        if self._left and not self._received:
-            limit, at_once = min(self._left, _RECEIVE_BYTES), min(self._left, _AT_ONCE_BYTES)
-            self._received = memoryview(await self._receive(limit, at_once, _PATIENCE_SECONDS))
+    async def arrives(self, at_once: int = 1) -> bool:
+        at_once = min(at_once, self._left, _AT_ONCE_BYTES)
+        try:
+            while (missing := at_once - len(self._received)) > 0:
+                received = await self._receive(self._left - len(self._received), missing, _PATIENCE_SECONDS)
+                if not received:  # it is on the socket
+                    break
+                self._received = memoryview(bytes(self._received) + received)
+        except BodyInterrupted:
+            if not self._received:
+                raise
         return self._left > 0
 
     def take(self, room: memoryview) -> int:
@@ -113,17 +122,17 @@ class ChunkedBody(WireBody):
     def rest(self) -> bytes:
         return self._received[self._position :]
 
-    async def arrives(self) -> bool:
+    async def arrives(self, at_once: int = 1) -> bool:
         if self._is_malformed:
             raise BodyInterrupted("the body does not consist of chunks (RFC 9112, section 7.1)")
         if self._needs_more:
-            at_once = _AT_ONCE_OF_CHUNKS_BYTES if self.taken >= _AT_ONCE_OF_CHUNKS_BYTES else 1
+            at_once = min(at_once, _AT_ONCE_OF_CHUNKS_BYTES) if self.taken >= _AT_ONCE_OF_CHUNKS_BYTES else 1
             self._add(await self._receive(_RECEIVE_BYTES, at_once, _PATIENCE_WITH_CHUNKS_SECONDS))
         return not self.is_over
 
     def take(self, room: memoryview) -> int:
         taken = self._unpack(room)
-        while self._needs_more and (received := self._wire.receive_now(_RECEIVE_BYTES)):
+        if self._needs_more and (received := self._wire.receive_now(min(len(room), _RECEIVE_BYTES))):
             self._add(received)
             taken += self._unpack(room[taken:])
         self.taken += taken
@@ -178,7 +187,7 @@ class ChunkedBody(WireBody):
     def _pass_trailer(self, line: bytes) -> None:
         self._trailers_bytes += len(line)
         self.is_over = line == b""
-        is_field = _TRAILER.fullmatch(line) is not None
+        is_field = _TRAILER.fullmatch(line) is not None and _OTHER_CODING.match(line) is None
         self._is_malformed = not (self.is_over or is_field) or self._trailers_bytes > _LINES_BYTES
 
 

@@ -111,7 +111,7 @@ class Lane:
         unanswered = CLIENT_GONE
         try:
             answer = await express.exchange.answer(incoming, route, path_values)
-            self._finish_body(entry)
+            self._finish_body()
             await self._send(express, answer, entry)
         except ClientGone:
             raise
@@ -120,15 +120,15 @@ class Lane:
             log.exception("the answer broke off", request_id=entry.request_id)
             self._wire.is_gone = True  # its end tells the client
         finally:
+            entry.received_bytes = self._body.taken
             entry.end(unanswered)
         return True
 
-    def _finish_body(self, entry: Entry) -> None:
+    def _finish_body(self) -> None:
         if not self._body.is_over:
             self._body.skip_received()
         self.has_unread_body = not self._body.is_over
         self._wire.wake_at(1)
-        entry.received_bytes = self._body.taken
 
     def _origin(self, express: Express, head: Head) -> Origin:
         if express.proxies is not self._proxies:

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import trio
 
-_RECEIVE_BYTES = 64 * 1024
+_RECEIVE_BYTES = 256 * 1024
 _RECORD_BYTES = 16 * 1024
 """The most that a record holds (RFC 8446, section 5.1)."""
 

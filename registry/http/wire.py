@@ -142,8 +142,9 @@ class Wire:
             with trio.fail_after(self._stall_seconds):
                 received = bytes(await self._stream.receive_some(limit))
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
-            raise BodyInterrupted from None
-        if not received:
+            received = b""
+        self._has_ended = not received
+        if self._has_ended:
             raise BodyInterrupted
         return received
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import mmap
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+import trio
 
 from registry.oci.errors import SizeInvalid
 
@@ -17,10 +21,11 @@ if TYPE_CHECKING:
 PIECE_BYTES = 1024 * 1024
 """How much is gathered before it is written and hashed."""
 
-_HOP_PIECES = 8
-"""So many are written in one hop at the most: a sender as fast as the disk must not keep a thread for ever."""
+_HOP_SECONDS = 0.1
+"""A sender as fast as the disk, or one whose chunks are next to nothing, must not keep a thread for ever."""
 
-_SMALL_BYTES = 64 * 1024
+_READ_BYTES = 16 * 1024
+"""What is taken of a body on the event loop before others have their turn."""
 
 
 class BodyInterrupted(Exception):
@@ -39,15 +44,21 @@ class Body(Protocol):
     def is_over(self) -> bool:
         """Whether nothing can arrive any more: all of it was taken."""
 
-    async def arrives(self) -> bool:
-        """Wait until there is something to take; False at the end. Raises BodyInterrupted."""
+    async def arrives(self, at_once: int = 1) -> bool:
+        """Wait until there is something to take, ``at_once`` bytes if they come soon; False at the end.
+
+        Raises BodyInterrupted.
+        """
 
     def take(self, room: memoryview) -> int:
-        """Move what has arrived into ``room``; how many bytes, 0 where that is nothing. Any thread may ask."""
+        """Move what has arrived into ``room``; how many bytes, 0 where that is nothing. Any thread may ask.
+
+        One call looks at no more bytes than there is room for, of what is not content either.
+        """
 
 
 class PiecedBody:
-    """A body that comes in pieces; some of them are gathered before they count as arrived."""
+    """A body that comes in pieces, which are gathered."""
 
     def __init__(self, pieces: AsyncIterable[bytes]) -> None:
         """``pieces`` may raise BodyInterrupted."""
@@ -59,9 +70,9 @@ class PiecedBody:
     def is_over(self) -> bool:
         return isinstance(self._end, StopAsyncIteration) and not self._gathered
 
-    async def arrives(self) -> bool:
+    async def arrives(self, at_once: int = 1) -> bool:
         try:
-            while self._end is None and len(self._gathered) < PIECE_BYTES:
+            while self._end is None and len(self._gathered) < at_once:
                 self._gathered += await anext(self._pieces)
         except (StopAsyncIteration, BodyInterrupted) as end:
             self._end = end
@@ -88,8 +99,8 @@ class Checked:
     def is_over(self) -> bool:
         return self._body.is_over
 
-    async def arrives(self) -> bool:
-        if await self._body.arrives():
+    async def arrives(self, at_once: int = 1) -> bool:
+        if await self._body.arrives(at_once):
             return True
         self._check()
         return False
@@ -107,25 +118,22 @@ class Chunk:
 class Intake:
     """A body on its way into an upload's file, which is announced to have ``length`` bytes; None where nobody knows.
 
-    Its methods are for one thread at a time. ``require`` is asked for the room of each piece, and may raise.
+    Its methods are for one thread at a time.
     """
 
-    def __init__(
-        self,
-        body: Body,
-        file: UploadFile,
-        content_hash: ContentHash | None,
-        length: int | None,
-        require: Callable[[int], None],
-    ) -> None:
-        self._body = body
+    def __init__(self, chunk: Chunk, file: UploadFile, content_hash: ContentHash | None, length: int | None) -> None:
+        self.body = chunk.body
         self._file = file
         self._content_hash = content_hash
         self._length = length
-        self._require = require
         self._start = file.offset
-        self._room = memoryview(bytearray(PIECE_BYTES if length is None else min(length + 1, PIECE_BYTES)))
+        self._room = _room(PIECE_BYTES if length is None else min(length + 1, PIECE_BYTES))
         self._filled = 0
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether nothing has been written yet."""
+        return not self._file.is_open
 
     @property
     def is_pending(self) -> bool:
@@ -137,14 +145,16 @@ class Intake:
 
         Raises SizeInvalid where the body is too long, StorageFull, OSError.
         """
-        for _ in range(_HOP_PIECES):
-            self._fill()
-            if self._body.is_over:
+        end = time.monotonic() + _HOP_SECONDS
+        while time.monotonic() < end:
+            taken = self._take()
+            if self.body.is_over:
                 self._write_last()
                 return
-            if self._filled < len(self._room):
+            if self._filled == len(self._room):
+                self._write()
+            elif not taken:
                 return
-            self._write()
 
     def require_all(self) -> None:
         """Raises SizeInvalid where the body was too short."""
@@ -153,13 +163,16 @@ class Intake:
             raise SizeInvalid(f"the body has {received} bytes, its headers announce {self._length}")
 
     def keep(self) -> None:
-        """Likewise for what had arrived when the body broke off: it need not come again. Raises OSError."""
-        self._fill()
-        self._append()
+        """Write what had arrived when the body broke off: it need not come again. Raises as ``receive``."""
+        while self._take():
+            if self._filled == len(self._room):
+                break
+        self._write()
 
-    def _fill(self) -> None:
-        while self._filled < len(self._room) and (taken := self._body.take(self._room[self._filled :])):
-            self._filled += taken
+    def _take(self) -> int:
+        taken = self.body.take(self._room[self._filled :])
+        self._filled += taken
+        return taken
 
     def _write_last(self) -> None:
         """A body that is whole before any of it was written is left to whoever makes it durable."""
@@ -172,25 +185,26 @@ class Intake:
 
     def _write(self) -> None:
         self._check_length()
-        if self._filled:
-            self._require(self._filled)
-        self._append()
+        piece, self._filled = self._room[: self._filled], 0
+        self._file.append(piece, self._content_hash)
 
     def _check_length(self) -> None:
         if self._length is not None and self._file.offset + self._filled - self._start > self._length:
             raise SizeInvalid(f"the body has more than the {self._length} bytes that its headers announce")
 
-    def _append(self) -> None:
-        piece, self._filled = self._room[: self._filled], 0
-        self._file.append(piece, self._content_hash)
+
+def _room(size: int) -> memoryview:
+    """Memory that is only used as far as it is filled."""
+    return memoryview(bytearray(size) if size <= _READ_BYTES else mmap.mmap(-1, size))
 
 
 async def read(body: Body, limit_bytes: int) -> bytes:
     """The whole of a body. Raises BodyTooLong before much more than the limit is held, BodyInterrupted."""
-    content, room = bytearray(), memoryview(bytearray(min(limit_bytes + 1, _SMALL_BYTES)))
+    content, room = bytearray(), memoryview(bytearray(min(limit_bytes + 1, _READ_BYTES)))
     while await body.arrives():
-        while taken := body.take(room):
-            content += room[:taken]
-            if len(content) > limit_bytes:
-                raise BodyTooLong
+        content += room[: body.take(room)]
+        if len(content) > limit_bytes:
+            raise BodyTooLong
+        if not body.is_over:
+            await trio.lowlevel.checkpoint()
     return bytes(content)

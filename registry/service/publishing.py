@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from registry.store.upload_files import Publication
-
 if TYPE_CHECKING:
-    from registry.oci.digests import Digest
     from registry.store.files import Files
     from registry.store.hops import Hops
-    from registry.store.upload_files import UploadFile
+    from registry.store.upload_files import Publication
+
+_GROUP_LIMIT = 64
+"""Most files of one hop, which must not take as long as one that hangs."""
 
 
 class Publisher:
@@ -24,13 +24,15 @@ class Publisher:
         self._waiting: list[Publication] = []
         self._turn = trio.Lock()
 
-    async def publish(self, file: UploadFile, digest: Digest) -> None:
-        """Returns when the file is durable under its digest, and closed. Raises OSError. Must not be cancelled."""
-        publication = Publication(file, digest)
+    async def publish(self, publication: Publication) -> None:
+        """Returns when the file is durable under its digest, and closed. Must not be cancelled.
+
+        Raises StorageFull, OSError.
+        """
         self._waiting.append(publication)
         async with self._turn:
             if publication in self._waiting:
-                group, self._waiting = self._waiting, []
+                group, self._waiting = self._waiting[:_GROUP_LIMIT], self._waiting[_GROUP_LIMIT:]
                 await self._hops(self._files.publish, group)
         if not publication.is_durable:
             raise publication.error or RuntimeError("the group of this file broke off")

@@ -14,12 +14,13 @@ import trio
 from registry.oci.digests import CANONICAL, ContentHash, Digest
 from registry.oci.errors import BlobUploadUnknown, DigestInvalid, TooManyRequests, UploadBusy
 from registry.oci.upload import Upload
-from registry.service.bodies import BodyInterrupted, Intake
+from registry.service.bodies import PIECE_BYTES, BodyInterrupted, Intake
 from registry.service.hashes import RunningHashes
 from registry.service.publishing import Publisher
 from registry.store import blobs, uploads
 from registry.store.failures import CommitUnknown
 from registry.store.files import UploadGone
+from registry.store.upload_files import Publication
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -82,9 +83,12 @@ class Uploads:
             length = upload.expect(chunk.content_range, chunk.content_length)
             content_hash = self._hashes.take(upload, upload.algorithm)
             async with self._open(upload, length) as file:
+                intake = Intake(chunk, file, content_hash, length)
                 try:
-                    await self._receive(file, chunk, length, content_hash)
+                    await self._receive(intake, chunk)
                 except (trio.Cancelled, BodyInterrupted):
+                    with trio.CancelScope(shield=True):
+                        await self._registry.hops(intake.keep)
                     await self._acknowledge(upload, file, content_hash)
                     raise
                 return await self._acknowledge(upload, file, content_hash)
@@ -103,7 +107,7 @@ class Uploads:
             if content_hash is not None:
                 self._hashes.keep(upload_id, content_hash.copy())
             async with self._open(upload, length) as file:
-                await self._receive(file, chunk, length, content_hash)
+                await self._receive(Intake(chunk, file, content_hash, length), chunk)
                 await self._publish(upload, file, content_hash, digest)
             self.forget(upload_id)
 
@@ -114,11 +118,12 @@ class Uploads:
             try:
                 async with self._open(upload, chunk.content_length) as file:
                     content_hash = ContentHash(digest.algorithm)
-                    await self._receive(file, chunk, chunk.content_length, content_hash)
+                    await self._receive(Intake(chunk, file, content_hash, chunk.content_length), chunk)
                     await self._publish(upload, file, content_hash, digest)
             except BaseException:
                 with trio.CancelScope(shield=True):
                     await self._registry.hops(self._registry.files.remove_upload, upload.id)
+                self.forget(upload.id)
                 raise
 
     async def cancel(self, name: RepositoryName, principal: Principal, upload_id: str) -> None:
@@ -190,39 +195,31 @@ class Uploads:
             async with self._registry.space.promise(file, length):
                 yield file
         finally:
+            if file.is_doubtful:
+                self._doubtful.add(upload.id)
             if file.is_open:
                 with trio.CancelScope(shield=True):
                     await self._registry.hops(file.close)
-            if file.is_doubtful:
-                self._doubtful.add(upload.id)
 
     async def _file(self, upload: Upload) -> UploadFile:
         files = self._registry.files
         if upload.offset == 0:
-            return files.new_upload(upload.id)
+            return files.new_upload(upload.id, self._require)
         try:
-            return await self._registry.hops(files.open_upload, upload.id, upload.offset)
+            return await self._registry.hops(files.open_upload, upload.id, upload.offset, self._require)
         except UploadGone:
             raise BlobUploadUnknown from None
 
-    async def _receive(
-        self, file: UploadFile, chunk: Chunk, length: int | None, content_hash: ContentHash | None
-    ) -> None:
-        """Write and hash the body, piece by piece. Raises SizeInvalid unless it has ``length`` bytes."""
-        is_small = length is not None and length <= _SMALL_BYTES and not file.is_open
-        intake = Intake(chunk.body, file, content_hash, length, self._require)
-        try:
-            while await chunk.body.arrives():
-                if is_small:  # nothing is written before all of it is here
-                    intake.receive()
-                else:
-                    await self._registry.hops(intake.receive)
-            if intake.is_pending:
+    async def _receive(self, intake: Intake, chunk: Chunk) -> None:
+        """Write and hash the body, piece by piece. Raises SizeInvalid unless it is as long as announced."""
+        is_small = chunk.content_length is not None and chunk.content_length <= _SMALL_BYTES
+        while await chunk.body.arrives(PIECE_BYTES):
+            if is_small and intake.is_held_back:
+                intake.receive()
+            else:
                 await self._registry.hops(intake.receive)
-        except (trio.Cancelled, BodyInterrupted):
-            with trio.CancelScope(shield=True):
-                await self._registry.hops(intake.keep)
-            raise
+        if intake.is_pending:
+            await self._registry.hops(intake.receive)
         intake.require_all()
 
     def _require(self, length: int) -> None:
@@ -253,16 +250,18 @@ class Uploads:
             )
         with trio.CancelScope(shield=True):
             async with self._registry.digest_locks.hold(digest):
+                publication = Publication(file, digest)
                 try:
                     if file.is_open:  # small ones need not wait for its sync
                         await self._registry.hops(file.keep)
-                    await self._publisher.publish(file, digest)
+                    await self._publisher.publish(publication)
                     lease_ms = self._registry.policy.garbage.lease_ms
                     await self._registry.database.write(_record, upload, digest, file.offset, lease_ms=lease_ms)
                 except CommitUnknown:
                     raise
                 except BaseException:
-                    await self._take_back(upload, digest)
+                    if publication.is_renamed:
+                        await self._take_back(upload, digest)
                     raise
 
     async def _take_back(self, upload: Upload, digest: Digest) -> None:

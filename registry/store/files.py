@@ -18,7 +18,7 @@ from registry.store import folder
 from registry.store.upload_files import UploadFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from registry.store.upload_files import Publication
@@ -91,8 +91,8 @@ class Files:
             return False
         return True
 
-    def open_upload(self, upload_id: str, offset: int) -> UploadFile:
-        """The file of an upload, cut to ``offset`` bytes, ready to append to.
+    def open_upload(self, upload_id: str, offset: int, require: Callable[[int], None]) -> UploadFile:
+        """The file of an upload, cut to ``offset`` bytes, ready to append to (see UploadFile).
 
         Raises UploadGone where bytes were acknowledged and the file is gone, as after a crash between the rename that
         published it and the transaction that ends the session; OSError, also where the file is shorter than that.
@@ -105,11 +105,11 @@ class Files:
             os.close(descriptor)
             raise OSError(f"{path} is shorter than the {offset} bytes that were acknowledged")
         os.ftruncate(descriptor, offset)
-        return UploadFile(path, offset, descriptor)
+        return UploadFile(path, require, offset, descriptor)
 
-    def new_upload(self, upload_id: str) -> UploadFile:
+    def new_upload(self, upload_id: str, require: Callable[[int], None]) -> UploadFile:
         """The file of an upload of which nothing was acknowledged; it is made when something is written to it."""
-        return UploadFile(self._uploads / upload_id)
+        return UploadFile(self._uploads / upload_id, require)
 
     def renew_upload(self, upload_id: str, offset: int) -> None:
         """Put a durable copy of what was acknowledged in the place of a file whose sync failed."""
@@ -134,12 +134,16 @@ class Files:
         for publication in publications:
             publication.attempt(publication.file.keep)
         for publication in publications:
-            publication.attempt(os.rename, publication.file.path, self._blob_path(publication.digest))
+            publication.attempt(self._rename, publication)
         for algorithm in {publication.digest.algorithm for publication in publications}:
             self._sync_names(algorithm, [each for each in publications if each.digest.algorithm == algorithm])
         for publication in publications:
             publication.attempt(publication.file.close)
             publication.is_durable = publication.error is None
+
+    def _rename(self, publication: Publication) -> None:
+        os.rename(publication.file.path, self._blob_path(publication.digest))
+        publication.is_renamed = True
 
     def _sync_names(self, algorithm: str, publications: Sequence[Publication]) -> None:
         path = self._blobs / algorithm
@@ -150,11 +154,9 @@ class Files:
                 publication.error = publication.error or OSError(error.errno, error.strerror, str(path))
 
     def take_back(self, digest: Digest, upload_id: str) -> None:
-        """Undo the rename of ``publish``, if it came to it."""
-        upload = self._uploads / upload_id
-        if not upload.exists():
-            with suppress(FileNotFoundError):
-                os.rename(self._blob_path(digest), upload)
+        """Undo the rename of ``publish``."""
+        with suppress(FileNotFoundError):
+            os.rename(self._blob_path(digest), self._uploads / upload_id)
 
     def remove_upload(self, upload_id: str) -> None:
         (self._uploads / upload_id).unlink(missing_ok=True)

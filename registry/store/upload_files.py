@@ -30,9 +30,14 @@ _READ_BYTES = 1024 * 1024
 class UploadFile:
     """An upload's file, open for appending, or made when something has to be written to it."""
 
-    def __init__(self, path: Path, offset: int = 0, descriptor: int | None = None) -> None:
+    def __init__(
+        self, path: Path, require: Callable[[int], None], offset: int = 0, descriptor: int | None = None
+    ) -> None:
+        """``require`` is asked for the room of whatever is written, and may raise."""
         self.path = path
+        self._require = require
         self._descriptor = descriptor
+        self._is_closed = False
         self._is_new = offset == 0
         self._held: bytes | memoryview = b""
         self._written = offset
@@ -106,6 +111,7 @@ class UploadFile:
 
     def close(self) -> None:
         """Close the file, if it is open; what nobody will ask for is cut off, so that it holds no space."""
+        self._is_closed = True
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is None:
             return
@@ -121,6 +127,8 @@ class UploadFile:
 
     def _write(self, piece: bytes | memoryview) -> None:
         rest = memoryview(piece)
+        if rest:
+            self._require(len(rest))
         descriptor = self._file()
         self._is_synced = self._is_synced and not rest
         with _naming(self.path):
@@ -130,6 +138,8 @@ class UploadFile:
                 rest = rest[count:]
 
     def _file(self) -> int:
+        if self._is_closed:
+            raise ValueError(f"{self.path} is closed")
         if self._descriptor is None:
             flags = os.O_RDWR | os.O_CLOEXEC | os.O_CREAT | os.O_TRUNC
             self._descriptor = os.open(self.path, flags, 0o600)
@@ -152,6 +162,7 @@ class Publication:
 
     file: UploadFile
     digest: Digest
+    is_renamed: bool = False
     is_durable: bool = False
     error: Exception | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from registry.http import bodies
 from registry.http.bodies import ChunkedBody, SizedBody
 from registry.http.wire import Wire
-from registry.service.bodies import BodyInterrupted, read
+from registry.service.bodies import BodyInterrupted, BodyTooLong, PiecedBody, read
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
 LIMIT = 1_000_000
 CONTENT = bytes(range(256)) * 20
@@ -135,6 +135,7 @@ def test_a_body_ends_where_its_length_says(size: int, cuts: list[int]) -> None:
         b"1;" + b"a" * 20_000,
         b"0\r\nno field\r\n\r\n",
         b"0\r\n: x\r\n\r\n",
+        b"0\r\nTransfer-Encoding: identity\r\n\r\n",
         b"0\r\n a: x\r\n\r\n",
         b"0\r\n" + b"a: b\r\n" * 5000 + b"\r\n",
     ],
@@ -192,6 +193,44 @@ async def test_a_slow_client_is_waited_for_as_long_as_something_comes(monkeypatc
             assert await body.arrives()
             taken += body.take(room[taken:])
         assert (taken, bytes(room)) == (len(content), content)
+
+
+async def test_what_is_no_content_is_read_in_small_parts_too() -> None:
+    """Else a sender of nothing but the beginnings of chunks could keep a thread, or everybody, for ever."""
+    sent = b"1;extension\r\nx\r\n" * 4000
+    async with open_wire() as (wire, client):
+        body, room = ChunkedBody(wire, b"", is_awaited=False), memoryview(bytearray(1000))
+        client.sendall(sent)
+        assert await body.arrives()
+        body.take(room)
+        assert len(wire.receive_now()) > len(sent) - 2 * len(room)
+
+
+async def test_others_have_their_turn_while_a_body_is_read() -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async with open_wire() as (wire, _), trio.open_nursery() as nursery:
+        nursery.start_soon(count)
+        await read(SizedBody(wire, bytes(LIMIT), LIMIT, is_awaited=False), LIMIT)
+        nursery.cancel_scope.cancel()
+    assert turns > 20
+
+
+async def test_a_body_that_is_too_long_is_not_waited_for() -> None:
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        for _ in range(3):
+            yield b"x" * 10_000
+        raise AssertionError("nobody may ask for more")
+
+    async with aclosing(pieces()) as body:
+        with pytest.raises(BodyTooLong):
+            await read(PiecedBody(body), 16_384)
 
 
 async def test_a_body_that_nobody_wants_is_over_if_it_is_here() -> None:

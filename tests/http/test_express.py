@@ -78,6 +78,18 @@ def test_reads_and_pushes_take_turns_on_one_connection(sites: Sites) -> None:
             assert client.answer().body == content
 
 
+def test_a_small_request_behind_a_large_body_is_heard(sites: Sites) -> None:
+    """Of the body, much at once was waited for."""
+    with connect(sites.lane_alone) as client:
+        message = request("POST", f"/v2/a/blobs/uploads/?digest={digest_of(LARGE)}", "Expect: 100-continue", body=LARGE)
+        client.send(message[: -len(LARGE)])
+        assert client.answer().status == 100
+        client.send(LARGE)
+        assert client.answer().status == 201
+        client.send(request("GET", "/v2/"))
+        assert client.answer().status == 200
+
+
 def test_pipelined_requests_are_answered_in_their_order(sites: Sites) -> None:
     content = b"pipelined"
     push = request("POST", f"/v2/pipe/blobs/uploads/?digest={digest_of(content)}", body=content)

@@ -14,6 +14,8 @@ from registry.http.express import Express, Lane
 from registry.http.limits import RequestLimit
 from registry.http.proxies import TrustedProxies
 from registry.http.wire import Wire
+from registry.oci.names import RepositoryName
+from registry.service.principals import ANONYMOUS
 from tests.tools.content import digest_of
 from tests.tools.raw import connect, request
 from tests.tools.sites import serving
@@ -59,6 +61,20 @@ async def test_a_client_that_asks_without_end_can_be_cancelled(registry: Registr
             await lane.serve(lambda: make_express(registry), CHECK * 1000)
         assert scope.cancelled_caught
         assert client.recv(1 << 20).count(b"HTTP/1.1 200") == 1
+
+
+async def test_what_a_cancelled_upload_has_sent_is_counted(registry: Registry) -> None:
+    upload = await registry.uploads.begin(RepositoryName("a"), ANONYMOUS)
+    express = make_express(registry)
+    head = request("PATCH", f"/v2/a/blobs/uploads/{upload.id}", "Content-Length: 1000000")
+    async with open_lane() as (lane, client), trio.open_nursery() as nursery:
+        client.send(b"x" * 3000)
+        nursery.start_soon(lane.serve, lambda: express, head + b"x" * 1000)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert registry.uploads.find(upload.repository, ANONYMOUS, upload.id).offset == 4000
+    counted = express.exchange.monitor.traffic.handled["blob_upload_chunk"]
+    assert (counted.request_bytes.total, counted.in_flight) == (4000, 0)
 
 
 async def test_what_follows_an_answer_is_not_begun_once_the_daemon_stops(registry: Registry) -> None:

@@ -201,7 +201,9 @@ async def test_the_disk_and_the_database_by_what_they_do(life: Life) -> None:
     async with life.opened() as opened:
         await push_image(opened.client, "team/app", "1", b"layer")
         assert (await opened.client("GET", f"/v2/team/app/blobs/{digest_of(b'layer')}")).status == 200
-        assert (await opened.client("PATCH", await begin_upload(opened.client, "team/app"), b"part")).status == 202
+        assert (
+            await opened.client("PATCH", await begin_upload(opened.client, "team/app"), bytes(20_000))
+        ).status == 202
         life.blob(digest_of(b"orphan")).write_bytes(b"orphan")
         for seconds in (0, HORIZON):
             life.go_on(seconds)

@@ -12,12 +12,11 @@ from registry.oci.digests import ContentHash
 from registry.service.publishing import Publisher
 from registry.store.files import Files
 from registry.store.hops import Hops
+from registry.store.upload_files import Publication
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    from registry.store.upload_files import Publication
 
 
 class Groups(Hops):
@@ -39,9 +38,9 @@ class Groups(Hops):
 
 
 async def publish(files: Files, publisher: Publisher, name: str) -> None:
-    file, running = files.new_upload(name), ContentHash("sha256")
+    file, running = files.new_upload(name, lambda _: None), ContentHash("sha256")
     file.hold(name.encode(), running)
-    await publisher.publish(file, running.digest())
+    await publisher.publish(Publication(file, running.digest()))
 
 
 async def test_those_who_wait_are_published_together(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ async def test_room_that_was_promised_is_not_promised_twice(life: Life, monkeypa
         monkeypatch.setattr(store, "room", lambda: room)  # others give back and use room on this disk all the time
         await space.look()
         free = room.free_bytes
-        one, other = (opened.registry.files.new_upload(name) for name in ("one", "other"))
+        one, other = (opened.registry.files.new_upload(name, lambda _: None) for name in ("one", "other"))
         async with space.promise(one, free // 2 + 1):
             with pytest.raises(InsufficientStorage):
                 await space.require(free // 2 + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from registry.service.bodies import BodyInterrupted, Chunk, PiecedBody
 from registry.service.policy import Policy
 from registry.service.principals import ANONYMOUS, Principal
 from registry.service.registry import Registry, open_registry
+from registry.store.space import StorageFull
+from registry.store.upload_files import UploadFile
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -188,10 +191,49 @@ async def test_what_does_not_count_holds_no_space(registry: Registry, tmp_path: 
     with pytest.raises(DigestInvalid):
         await finish(registry, upload_id, b"wrong")
     assert file.stat().st_size == 1000
-    with pytest.raises(SizeInvalid):
-        await registry.uploads.append(NAME, ANONYMOUS, upload_id, Chunk(PiecedBody(Pieces(CONTENT)), content_length=1))
-    assert file.stat().st_size == 1000
+    for body in (CONTENT, b"12"):
+        with pytest.raises(SizeInvalid):
+            await registry.uploads.append(NAME, ANONYMOUS, upload_id, Chunk(PiecedBody(Pieces(body)), content_length=1))
+        assert file.stat().st_size == 1000
     await finish(registry, upload_id, CONTENT[1000:])
+
+
+async def test_a_body_that_is_longer_than_announced_is_not_stored(registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(SizeInvalid):
+        await registry.uploads.push(NAME, Chunk(PiecedBody(Pieces(b"12")), content_length=1), Digest.of(b"12"))
+    assert os.listdir(tmp_path / "data/uploads") == os.listdir(tmp_path / "data/blobs/sha256") == []
+
+
+@pytest.mark.parametrize("size", [10, 20_000, 900_000, 2_000_000])
+async def test_no_body_uses_what_is_reserved(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: int
+) -> None:
+    def refuse(_free_bytes: int) -> None:
+        raise StorageFull("the reserve is all there is")
+
+    monkeypatch.setattr(registry.store_space, "require", refuse)
+    content = CONTENT[:size]
+    with pytest.raises(StorageFull):
+        await registry.uploads.push(NAME, Chunk(PiecedBody(Pieces(content)), content_length=size), Digest.of(content))
+    assert os.listdir(tmp_path / "data/uploads") == os.listdir(tmp_path / "data/blobs/sha256") == []
+
+
+async def test_a_file_that_nobody_knows_stays_when_a_push_of_its_digest_fails(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Only what a push has renamed itself is taken back."""
+
+    def fail(_file: UploadFile) -> int:
+        raise OSError(errno.EMFILE, "no descriptor is left")
+
+    unknown = tmp_path / "data/blobs/sha256" / Digest.of(b"content").hex
+    unknown.write_bytes(b"content")
+    monkeypatch.setattr(UploadFile, "_file", fail)
+    with pytest.raises(OSError, match="descriptor"):
+        await registry.uploads.push(
+            NAME, Chunk(PiecedBody(Pieces(b"content")), content_length=7), Digest.of(b"content")
+        )
+    assert unknown.read_bytes() == b"content"
 
 
 async def test_a_session_belongs_to_who_began_it(registry: Registry) -> None:

@@ -9,6 +9,7 @@ import pytest
 from registry.oci.digests import ContentHash, Digest
 from registry.store import folder
 from registry.store.files import Files, UploadGone
+from registry.store.space import StorageFull
 from registry.store.upload_files import Publication
 
 if TYPE_CHECKING:
@@ -22,8 +23,12 @@ def files(tmp_path: Path) -> Files:
     return files
 
 
+def unlimited(_length: int) -> None:
+    """There is room for whatever is written."""
+
+
 def test_an_upload_becomes_a_blob_of_its_digest(files: Files, tmp_path: Path) -> None:
-    file = files.new_upload("u")
+    file = files.new_upload("u", unlimited)
     running = ContentHash("sha256")
     file.append(b"he", running)
     file.append(b"llo", running)
@@ -41,7 +46,7 @@ def test_an_upload_becomes_a_blob_of_its_digest(files: Files, tmp_path: Path) ->
 
 def publication(files: Files, content: bytes, algorithm: str = "sha256") -> Publication:
     """Of a file that is not written yet."""
-    file, running = files.new_upload(f"{algorithm}-{content!r}"), ContentHash(algorithm)
+    file, running = files.new_upload(f"{algorithm}-{content!r}", unlimited), ContentHash(algorithm)
     file.hold(content, running)
     assert not file.is_open
     return Publication(file, running.digest())
@@ -78,6 +83,40 @@ def test_a_file_that_can_not_be_published_harms_no_other(files: Files, tmp_path:
     assert [path.name for path in (tmp_path / "blobs/sha256").iterdir()] == [good.digest.hex]
 
 
+def test_what_is_held_needs_room_when_it_is_written(files: Files, tmp_path: Path) -> None:
+    def refuse(length: int) -> None:
+        raise StorageFull(f"no room for {length}")
+
+    file, running = files.new_upload("u", refuse), ContentHash("sha256")
+    file.hold(b"held", running)
+    bad, good = Publication(file, running.digest()), publication(files, b"good")
+    files.publish([bad, good])
+    assert (bad.is_renamed, bad.is_durable, good.is_durable) == (False, False, True)
+    assert isinstance(bad.error, StorageFull)
+    assert [path.name for path in (tmp_path / "blobs/sha256").iterdir()] == [good.digest.hex]
+
+
+def test_the_files_of_a_group_are_on_their_way_before_the_first_is_waited_for(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is alone is not."""
+    steps: list[str] = []
+    for name in ("posix_fadvise", "fdatasync"):
+        monkeypatch.setattr(os, name, lambda *_, name=name: steps.append(name))
+    files.publish([publication(files, content) for content in (b"a", b"b", b"c")])
+    assert steps == ["posix_fadvise"] * 3 + ["fdatasync"] * 3
+    steps.clear()
+    files.publish([publication(files, b"d")])
+    assert steps == ["fdatasync"]
+
+
+def test_a_file_that_was_closed_is_not_begun_anew(files: Files) -> None:
+    done = publication(files, b"done")
+    files.publish([done])
+    with pytest.raises(ValueError, match="closed"):
+        done.file.append(b"more", None)
+
+
 def test_nothing_is_durable_where_the_folder_can_not_be_synced(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of those who wait is told so by an error of its own."""
 
@@ -96,7 +135,7 @@ def test_nothing_is_durable_where_the_folder_can_not_be_synced(files: Files, mon
 
 def test_what_was_not_acknowledged_is_cut_off(files: Files, tmp_path: Path) -> None:
     (tmp_path / "uploads/u").write_bytes(b"acknowledged, and not")
-    file = files.open_upload("u", 12)
+    file = files.open_upload("u", 12, unlimited)
     file.append(b"!", None)
     file.keep()
     file.append(b", and not", None)
@@ -106,15 +145,15 @@ def test_what_was_not_acknowledged_is_cut_off(files: Files, tmp_path: Path) -> N
 
 def test_an_upload_whose_file_is_gone_is_gone_and_a_short_one_is_a_fault(files: Files, tmp_path: Path) -> None:
     with pytest.raises(UploadGone):
-        files.open_upload("u", 12)
+        files.open_upload("u", 12, unlimited)
     (tmp_path / "uploads/u").write_bytes(b"short")
     with pytest.raises(OSError, match="shorter than the 12 bytes"):
-        files.open_upload("u", 12)
+        files.open_upload("u", 12, unlimited)
 
 
 def test_hashing_again_goes_on_in_portions(files: Files) -> None:
     content = os.urandom(3_000_000)
-    file = files.new_upload("u")
+    file = files.new_upload("u", unlimited)
     file.append(content, None)
     running = ContentHash("sha512")
     portions = 1
