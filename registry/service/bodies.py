@@ -24,6 +24,8 @@ PIECE_BYTES = 1024 * 1024
 _HOP_SECONDS = 0.1
 """A sender as fast as the disk, or one whose chunks are next to nothing, must not keep a thread for ever."""
 
+_SMALL_BYTES = 16 * 1024
+
 _READ_BYTES = 16 * 1024
 """What is taken of a body on the event loop before others have their turn."""
 
@@ -123,6 +125,7 @@ class Intake:
 
     def __init__(self, chunk: Chunk, file: UploadFile, content_hash: ContentHash | None, length: int | None) -> None:
         self.body = chunk.body
+        self._is_small = chunk.content_length is not None and chunk.content_length <= _SMALL_BYTES
         self._file = file
         self._content_hash = content_hash
         self._length = length
@@ -131,9 +134,9 @@ class Intake:
         self._filled = 0
 
     @property
-    def is_held_back(self) -> bool:
-        """Whether nothing has been written yet."""
-        return not self._file.is_open
+    def is_brief(self) -> bool:
+        """Whether a hop would take longer than to receive it: it is known to be small, and need not be written yet."""
+        return self._is_small and not self._file.is_open
 
     @property
     def is_pending(self) -> bool:

@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from registry.store.transactions import WriteTx
     from registry.store.upload_files import UploadFile
 
-_SMALL_BYTES = 16 * 1024
-"""A body of at most so many bytes is received and hashed on the event loop: a hop would take longer."""
-
 _REHASH_BYTES = 64 * 1024 * 1024
 """How much is hashed in one hop when a file has to be read again."""
 
@@ -85,7 +82,7 @@ class Uploads:
             async with self._open(upload, length) as file:
                 intake = Intake(chunk, file, content_hash, length)
                 try:
-                    await self._receive(intake, chunk)
+                    await self._receive(intake)
                 except (trio.Cancelled, BodyInterrupted):
                     with trio.CancelScope(shield=True):
                         await self._registry.hops(intake.keep)
@@ -107,7 +104,7 @@ class Uploads:
             if content_hash is not None:
                 self._hashes.keep(upload_id, content_hash.copy())
             async with self._open(upload, length) as file:
-                await self._receive(Intake(chunk, file, content_hash, length), chunk)
+                await self._receive(Intake(chunk, file, content_hash, length))
                 await self._publish(upload, file, content_hash, digest)
             self.forget(upload_id)
 
@@ -118,7 +115,7 @@ class Uploads:
             try:
                 async with self._open(upload, chunk.content_length) as file:
                     content_hash = ContentHash(digest.algorithm)
-                    await self._receive(Intake(chunk, file, content_hash, chunk.content_length), chunk)
+                    await self._receive(Intake(chunk, file, content_hash, chunk.content_length))
                     await self._publish(upload, file, content_hash, digest)
             except BaseException:
                 with trio.CancelScope(shield=True):
@@ -210,11 +207,10 @@ class Uploads:
         except UploadGone:
             raise BlobUploadUnknown from None
 
-    async def _receive(self, intake: Intake, chunk: Chunk) -> None:
+    async def _receive(self, intake: Intake) -> None:
         """Write and hash the body, piece by piece. Raises SizeInvalid unless it is as long as announced."""
-        is_small = chunk.content_length is not None and chunk.content_length <= _SMALL_BYTES
-        while await chunk.body.arrives(PIECE_BYTES):
-            if is_small and intake.is_held_back:
+        while await intake.body.arrives(PIECE_BYTES):
+            if intake.is_brief:
                 intake.receive()
             else:
                 await self._registry.hops(intake.receive)

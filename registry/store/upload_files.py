@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 _WRITEBACK_BYTES = 8 * 1024 * 1024
 """How much is written before the kernel is asked to start bringing it to the disk."""
 
-_WRITE_BYTES = 256 * 1024
+_WRITE_BYTES = 64 * 1024
 """One call writes no more. For larger ones the kernel takes larger pieces of memory, and where a virtual machine gives
-free memory back to its host, those have to be fetched first: a third of the speed.
+free memory back to its host, those have to be fetched first, for up to three times the CPU.
 """
 
 _READ_BYTES = 1024 * 1024
