@@ -67,7 +67,7 @@ class ContentHash:
     def __init__(self, algorithm: str) -> None:
         self.algorithm = algorithm
         self.size = 0
-        self._hash: _Hash = hashlib.new(algorithm)
+        self._hash: _Hash = _HASHES[algorithm]()
 
     def update(self, piece: bytes | memoryview) -> None:
         self._hash.update(piece)

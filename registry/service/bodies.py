@@ -151,11 +151,11 @@ class Intake:
         end = time.monotonic() + _HOP_SECONDS
         while time.monotonic() < end:
             taken = self._take()
-            if self.body.is_over:
-                self._write_last()
+            if self.body.is_over:  # whole before any of it was written, it is left to whoever makes it durable
+                self._hand_over(self._file.append if self._file.is_open else self._file.hold)
                 return
             if self._filled == len(self._room):
-                self._write()
+                self._hand_over(self._file.append)
             elif not taken:
                 return
 
@@ -170,30 +170,18 @@ class Intake:
         while self._take():
             if self._filled == len(self._room):
                 break
-        self._write()
+        self._hand_over(self._file.append)
 
     def _take(self) -> int:
         taken = self.body.take(self._room[self._filled :])
         self._filled += taken
         return taken
 
-    def _write_last(self) -> None:
-        """A body that is whole before any of it was written is left to whoever makes it durable."""
-        if self._file.is_open:
-            self._write()
-            return
-        self._check_length()
-        piece, self._filled = self._room[: self._filled], 0
-        self._file.hold(piece, self._content_hash)
-
-    def _write(self) -> None:
-        self._check_length()
-        piece, self._filled = self._room[: self._filled], 0
-        self._file.append(piece, self._content_hash)
-
-    def _check_length(self) -> None:
+    def _hand_over(self, add: Callable[[memoryview, ContentHash | None], None]) -> None:
         if self._length is not None and self._file.offset + self._filled - self._start > self._length:
             raise SizeInvalid(f"the body has more than the {self._length} bytes that its headers announce")
+        piece, self._filled = self._room[: self._filled], 0
+        add(piece, self._content_hash)
 
 
 def _room(size: int) -> memoryview:

@@ -45,7 +45,11 @@ class UploadFile:
         self._kept = offset
         self._is_synced = False
         self.is_doubtful = False
-        self.offset = offset
+
+    @property
+    def offset(self) -> int:
+        """Where the next piece begins."""
+        return self._written + len(self._held)
 
     @property
     def is_open(self) -> bool:
@@ -55,7 +59,6 @@ class UploadFile:
         """Write a piece at the end, and hash it."""
         self._write_held()
         self._write(piece)
-        self.offset += len(piece)
         if content_hash is not None:
             content_hash.update(piece)
         if self._written - self._writeback >= _WRITEBACK_BYTES:
@@ -64,7 +67,6 @@ class UploadFile:
     def hold(self, piece: bytes | memoryview, content_hash: ContentHash | None) -> None:
         """Likewise, but it is only written when it is made durable: one piece that is all that was appended."""
         self._held = piece
-        self.offset += len(piece)
         if content_hash is not None:
             content_hash.update(piece)
 
