@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -123,20 +122,23 @@ class Intake:
     Its methods are for one thread at a time.
     """
 
-    def __init__(self, chunk: Chunk, file: UploadFile, content_hash: ContentHash | None, length: int | None) -> None:
+    def __init__(
+        self, chunk: Chunk, file: UploadFile, content_hash: ContentHash | None, length: int | None, room: memoryview
+    ) -> None:
+        """``room`` is where pieces are gathered; what is over in one of them stays there until the file is durable."""
         self.body = chunk.body
         self._is_small = chunk.content_length is not None and chunk.content_length <= _SMALL_BYTES
-        self._file = file
+        self.file = file
         self._content_hash = content_hash
         self._length = length
         self._start = file.offset
-        self._room = _room(PIECE_BYTES if length is None else min(length + 1, PIECE_BYTES))
+        self._room = room
         self._filled = 0
 
     @property
     def is_brief(self) -> bool:
         """Whether a hop would take longer than to receive it: it is known to be small, and need not be written yet."""
-        return self._is_small and not self._file.is_open
+        return self._is_small and not self.file.is_open
 
     @property
     def is_pending(self) -> bool:
@@ -152,16 +154,16 @@ class Intake:
         while time.monotonic() < end:
             taken = self._take()
             if self.body.is_over:  # whole before any of it was written, it is left to whoever makes it durable
-                self._hand_over(self._file.append if self._file.is_open else self._file.hold)
+                self._hand_over(self.file.append if self.file.is_open else self.file.hold)
                 return
             if self._filled == len(self._room):
-                self._hand_over(self._file.append)
+                self._hand_over(self.file.append)
             elif not taken:
                 return
 
     def require_all(self) -> None:
         """Raises SizeInvalid where the body was too short."""
-        received = self._file.offset - self._start
+        received = self.file.offset - self._start
         if self._length is not None and received < self._length:
             raise SizeInvalid(f"the body has {received} bytes, its headers announce {self._length}")
 
@@ -170,7 +172,7 @@ class Intake:
         while self._take():
             if self._filled == len(self._room):
                 break
-        self._hand_over(self._file.append)
+        self._hand_over(self.file.append)
 
     def _take(self) -> int:
         taken = self.body.take(self._room[self._filled :])
@@ -178,15 +180,10 @@ class Intake:
         return taken
 
     def _hand_over(self, add: Callable[[memoryview, ContentHash | None], None]) -> None:
-        if self._length is not None and self._file.offset + self._filled - self._start > self._length:
+        if self._length is not None and self.file.offset + self._filled - self._start > self._length:
             raise SizeInvalid(f"the body has more than the {self._length} bytes that its headers announce")
         piece, self._filled = self._room[: self._filled], 0
         add(piece, self._content_hash)
-
-
-def _room(size: int) -> memoryview:
-    """Memory that is only used as far as it is filled."""
-    return memoryview(bytearray(size) if size <= _READ_BYTES else mmap.mmap(-1, size))
 
 
 async def read(body: Body, limit_bytes: int) -> bytes:

@@ -17,6 +17,7 @@ from registry.oci.upload import Upload
 from registry.service.bodies import PIECE_BYTES, BodyInterrupted, Intake
 from registry.service.hashes import RunningHashes
 from registry.service.publishing import Publisher
+from registry.service.rooms import Rooms
 from registry.store import blobs, uploads
 from registry.store.failures import CommitUnknown
 from registry.store.files import UploadGone
@@ -51,6 +52,7 @@ class Uploads:
         self._registry = registry
         self._writers: dict[str, _Writer] = {}
         self._hashes = RunningHashes()
+        self._rooms = Rooms(PIECE_BYTES)
         self._publisher = Publisher(registry.files, registry.hops)
         self._doubtful: set[str] = set()
         """Uploads whose file could not be synced: before anything is built on it, it is renewed."""
@@ -79,16 +81,15 @@ class Uploads:
         with self.writing(upload_id):
             length = upload.expect(chunk.content_range, chunk.content_length)
             content_hash = self._hashes.take(upload, upload.algorithm)
-            async with self._open(upload, length) as file:
-                intake = Intake(chunk, file, content_hash, length)
+            async with self._open(upload, chunk, content_hash, length) as intake:
                 try:
                     await self._receive(intake)
                 except (trio.Cancelled, BodyInterrupted):
                     with trio.CancelScope(shield=True):
                         await self._registry.hops(intake.keep)
-                    await self._acknowledge(upload, file, content_hash)
+                    await self._acknowledge(upload, intake.file, content_hash)
                     raise
-                return await self._acknowledge(upload, file, content_hash)
+                return await self._acknowledge(upload, intake.file, content_hash)
 
     async def finish(
         self, name: RepositoryName, principal: Principal, upload_id: str, chunk: Chunk, digest: Digest
@@ -103,9 +104,9 @@ class Uploads:
             content_hash = self._hashes.take(upload, digest.algorithm)
             if content_hash is not None:
                 self._hashes.keep(upload_id, content_hash.copy())
-            async with self._open(upload, length) as file:
-                await self._receive(Intake(chunk, file, content_hash, length))
-                await self._publish(upload, file, content_hash, digest)
+            async with self._open(upload, chunk, content_hash, length) as intake:
+                await self._receive(intake)
+                await self._publish(upload, intake.file, content_hash, digest)
             self.forget(upload_id)
 
     async def push(self, name: RepositoryName, chunk: Chunk, digest: Digest) -> None:
@@ -113,10 +114,10 @@ class Uploads:
         upload = Upload(_new_id(), name, digest.algorithm, offset=0)
         with self.writing(upload.id):
             try:
-                async with self._open(upload, chunk.content_length) as file:
-                    content_hash = ContentHash(digest.algorithm)
-                    await self._receive(Intake(chunk, file, content_hash, chunk.content_length))
-                    await self._publish(upload, file, content_hash, digest)
+                content_hash = ContentHash(digest.algorithm)
+                async with self._open(upload, chunk, content_hash, chunk.content_length) as intake:
+                    await self._receive(intake)
+                    await self._publish(upload, intake.file, content_hash, digest)
             except BaseException:
                 with trio.CancelScope(shield=True):
                     await self._registry.hops(self._registry.files.remove_upload, upload.id)
@@ -175,8 +176,10 @@ class Uploads:
             raise BlobUploadUnknown
 
     @asynccontextmanager
-    async def _open(self, upload: Upload, length: int | None) -> AsyncIterator[UploadFile]:
-        """The upload's file, with room for ``length`` more bytes.
+    async def _open(
+        self, upload: Upload, chunk: Chunk, content_hash: ContentHash | None, length: int | None
+    ) -> AsyncIterator[Intake]:
+        """The chunk's way into the upload's file, with disk space for its ``length``.
 
         Raises TooManyRequests, InsufficientStorage, and BlobUploadUnknown where a crash took the file.
 
@@ -190,7 +193,8 @@ class Uploads:
         file = await self._file(upload)
         try:
             async with self._registry.space.promise(file, length):
-                yield file
+                with self._rooms.lend(PIECE_BYTES if length is None else length + 1) as room:
+                    yield Intake(chunk, file, content_hash, length, room)
         finally:
             if file.is_doubtful:
                 self._doubtful.add(upload.id)

@@ -1,0 +1,74 @@
+"""A piece of a body stays in its memory until it is in a file, whoever else needs memory meanwhile."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from registry.oci.digests import Digest
+from registry.oci.names import RepositoryName
+from registry.service.bodies import Chunk, PiecedBody
+from registry.service.policy import Policy
+from registry.service.registry import open_registry
+from registry.service.rooms import Rooms
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+_BYTES = 65_536
+
+
+def test_a_room_is_lent_again_and_never_to_two_at_a_time() -> None:
+    rooms = Rooms(_BYTES)
+    with rooms.lend(_BYTES) as first, rooms.lend(_BYTES) as second:
+        assert first.obj is not second.obj
+        memory = {id(first.obj), id(second.obj)}
+    with rooms.lend(_BYTES) as third, rooms.lend(_BYTES) as fourth, rooms.lend(_BYTES) as fifth:
+        assert {id(third.obj), id(fourth.obj)} == memory
+        assert id(fifth.obj) not in memory
+
+
+@pytest.mark.parametrize(("wanted", "given"), [(1, 1), (16_384, 16_384), (16_385, 16_385), (70_000, _BYTES)])
+def test_a_room_is_as_large_as_is_asked_for_up_to_the_most_that_there_is(wanted: int, given: int) -> None:
+    with Rooms(_BYTES).lend(wanted) as room:
+        assert len(room) == given
+
+
+def test_a_room_is_given_back_by_one_who_fails() -> None:
+    rooms = Rooms(_BYTES)
+    with pytest.raises(OSError, match="full"), rooms.lend(_BYTES) as room:
+        raise OSError("full")
+    with rooms.lend(_BYTES) as again:
+        assert again.obj is room.obj
+
+
+def test_not_all_memory_is_kept() -> None:
+    rooms = Rooms(_BYTES)
+    with ExitStack() as lent:
+        first = [lent.enter_context(rooms.lend(_BYTES)).obj for _ in range(40)]
+    with ExitStack() as lent:
+        again = [lent.enter_context(rooms.lend(_BYTES)).obj for _ in range(40)]
+    assert len({id(each) for each in first} & {id(each) for each in again}) == 16
+
+
+async def test_what_waits_to_be_published_is_not_overwritten(tmp_path: Path) -> None:
+    contents = [os.urandom(100_000) for _ in range(3)]
+
+    async def body(content: bytes) -> AsyncIterator[bytes]:
+        yield content
+
+    async with open_registry(tmp_path, Policy()) as registry:
+        publisher = registry.uploads._publisher
+        async with trio.open_nursery() as nursery, publisher._turn:
+            for waiting, content in enumerate(contents, 1):
+                chunk = Chunk(PiecedBody(body(content)), content_length=len(content))
+                nursery.start_soon(registry.uploads.push, RepositoryName.parse("a"), chunk, Digest.of(content))
+                while len(publisher._waiting) < waiting:
+                    await trio.lowlevel.checkpoint()
+    for content in contents:
+        assert (tmp_path / "blobs/sha256" / Digest.of(content).hex).read_bytes() == content
