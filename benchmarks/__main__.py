@@ -25,10 +25,14 @@ from tests.faults import devices
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from benchmarks.loads import Sizes
     from benchmarks.peers import Peer
     from benchmarks.running import Running
 
 _ROUNDS = 5
+
+_MARGIN = 1.5
+"""Room beside what is pushed, for copies that are being made and for what the file system needs."""
 
 
 def measure(run: Run, load: Load, registry: Running, bench: Bench, number: int) -> None:
@@ -82,6 +86,21 @@ def play_round(
             run.memory.append(Memory(name, number, idle[name], after, peak))
 
 
+def measure_all(all_peers: Sequence[Peer], loads: Sequence[Load], sizes: Sizes, rounds: int, data: Path | None) -> Run:
+    """All rounds, on a file system below ``data``. Raises site.TooSmall."""
+    needed_bytes = int(_MARGIN * len(all_peers) * sizes.stored_bytes)
+    with site.data_folder(data, needed_bytes) as (folder, file_system), tempfile.TemporaryDirectory() as lists:
+        about = {"made": datetime.now(UTC).isoformat(timespec="seconds"), **site.machine(), "file_system": file_system}
+        about |= {"rounds": f"{rounds}{', quick' if sizes is QUICK else ''}", "commit": site.commit()}
+        about |= {"large_blob": f"{sizes.big_bytes // MIB} MiB", "image": f"{LAYERS} layers of 1 MiB"}
+        about |= {f"version_of_{peer.name}": peer.ask_version() for peer in all_peers}
+        run = Run(about, [(load.title, load.unit) for load in loads], [peer.name for peer in all_peers])
+        bench = Bench(Path(lists), site.cores()[1], sizes)
+        for number in range(1, rounds + 1):
+            play_round(run, number, all_peers, loads, bench, folder)
+    return run
+
+
 def write(run: Run, output: Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
     (output / "figures.json").write_text(report.to_json(run))
@@ -123,16 +142,11 @@ def main(
         all_peers = [peers.OURS, *peers.find(named)]
     except peers.UnknownPeer as error:
         raise click.BadParameter(str(error), param_hint="--peer") from None
-    loads, rounds, sizes = choose(titles), rounds or (1 if quick else _ROUNDS), QUICK if quick else FULL
-    with site.data_folder(data) as (folder, file_system), tempfile.TemporaryDirectory() as lists:
-        about = {"made": datetime.now(UTC).isoformat(timespec="seconds"), **site.machine(), "file_system": file_system}
-        about |= {"rounds": f"{rounds}{', quick' if quick else ''}", "commit": site.commit()}
-        about |= {"large_blob": f"{sizes.big_bytes // MIB} MiB", "image": f"{LAYERS} layers of 1 MiB"}
-        about |= {f"version_of_{peer.name}": peer.ask_version() for peer in all_peers}
-        run = Run(about, [(load.title, load.unit) for load in loads], [peer.name for peer in all_peers])
-        bench = Bench(Path(lists), site.cores()[1], sizes)
-        for number in range(1, rounds + 1):
-            play_round(run, number, all_peers, loads, bench, folder)
+    sizes, rounds = QUICK if quick else FULL, rounds or (1 if quick else _ROUNDS)
+    try:
+        run = measure_all(all_peers, choose(titles), sizes, rounds, data)
+    except site.TooSmall as error:
+        raise click.ClickException(str(error)) from None
     click.echo(report.markdown(run), nl=False)
     if output is not None:
         write(run, output)

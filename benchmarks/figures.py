@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from benchmarks.work import Work
+    from benchmarks.work import Latency, Work
 
 _FULL_SHARE = 0.9
 
@@ -26,6 +26,7 @@ class Figure:
     cpu_seconds: float
     client_cpu_seconds: float
     resident_bytes: int
+    latency: Latency | None = None
 
     @property
     def rate(self) -> float:
@@ -43,9 +44,8 @@ class Figure:
 
     @staticmethod
     def of(load: str, registry: str, number: int, work: Work, cpu_seconds: float, resident_bytes: int) -> Figure:
-        return Figure(
-            load, registry, number, work.operations, work.seconds, cpu_seconds, work.client_cpu_seconds, resident_bytes
-        )
+        done, client = (work.operations, work.seconds), work.client_cpu_seconds
+        return Figure(load, registry, number, *done, cpu_seconds, client, resident_bytes, work.latency)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ _IMAGES = "bench/new-images"
 _IMAGES_TO_PULL = 4
 _LAYER_BYTES = content.MIB
 
-_FIRST_SMALL, _FIRST_OF_64, _FIRST_IMAGE, _FIRST_OF_16, _FIRST_BIG = (number * 1_000_000 for number in range(1, 6))
+_FIRST_SMALL, _FIRST_IMAGE, _FIRST_OF_16, _FIRST_BIG = (number * 1_000_000 for number in range(1, 5))
+_FIRST_OF = {1: 5_000_000, 8: 6_000_000, 64: 7_000_000}
 """Blobs are new to the registry, so each load numbers its own from somewhere else."""
 
 
@@ -39,10 +40,18 @@ class Sizes:
     small: int
     new_manifests: int
     new_blobs: int
+    """That all clients push; one that is alone pushes a quarter."""
     big_bytes: int
     big_count: int
     images: int
     """That each client pushes; one that is alone pushes four times as many."""
+
+    @property
+    def stored_bytes(self) -> int:
+        """What a registry holds after a round, roughly: files of 4 KiB take more than that."""
+        small = 4 * content.SMALL_BYTES * (2 * self.small + self.new_manifests + 3 * self.new_blobs)
+        images = _IMAGES_TO_PULL + 4 * self.images + 16 * self.images
+        return small + images * LAYERS * _LAYER_BYTES + (1 + self.big_count) * self.big_bytes
 
 
 FULL = Sizes(
@@ -130,9 +139,9 @@ class Bench:
         return wrk.push(port, self._lists("new-manifests", lines, clients), clients, self.core)
 
     def push_blobs(self, port: int, clients: int) -> Work:
-        first = _FIRST_SMALL if clients == 8 else _FIRST_OF_64
+        first, count = _FIRST_OF[clients], self.sizes.new_blobs // (4 if clients == 1 else 1)
         lines = []
-        for number in range(first, first + self.sizes.new_blobs):
+        for number in range(first, first + count):
             digest, body = self._small_blob(number)
             lines.append(f"POST\t/v2/{_BLOBS}/blobs/uploads/\t{digest}\t{body}")
         return wrk.push(port, self._lists("new-blobs", lines, clients), clients, self.core)
@@ -196,6 +205,7 @@ LOADS = (
     Load("manifest HEAD by tag", "requests", 16, Bench.head_manifests),
     Load("manifest PUT, new", "manifests", 8, Bench.put_manifests),
     Load("4 KiB blob GET", "requests", 16, Bench.get_blobs),
+    Load("4 KiB blob push", "blobs", 1, Bench.push_blobs),
     Load("4 KiB blob push", "blobs", 8, Bench.push_blobs),
     Load("4 KiB blob push", "blobs", 64, Bench.push_blobs),
     Load("large blob GET", "MB", 1, Bench.get_big),

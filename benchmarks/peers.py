@@ -68,7 +68,7 @@ class Peer:
         return [fill(word, data, port, config) for word in (self.program, *self.arguments)]
 
     def ask_version(self) -> str:
-        """The first line that it says about itself."""
+        """The first line that it says about itself; where it stands on this machine is nobody's business."""
         try:
             done = subprocess.run(
                 [self.program, *self.version], capture_output=True, text=True, check=False, timeout=30
@@ -76,7 +76,7 @@ class Peer:
         except (OSError, subprocess.TimeoutExpired):
             return "unknown"
         lines = (done.stdout.strip() or done.stderr.strip()).splitlines()
-        return lines[0] if lines and not done.returncode else "unknown"
+        return lines[0].replace(self.program, self.name) if lines and not done.returncode else "unknown"
 
 
 def fill(text: str, data: Path, port: int, config: Path) -> str:

@@ -1,4 +1,5 @@
 -- For wrk with one connection a thread: pushes each item of a list once.
+-- An item's latency is from its first request to its last answer.
 -- Thread N reads the file N of the folder that is the argument, says "ended" when it is through, and stops.
 -- Each line is an item, of fields that are separated by tabs:
 --   PUT   target  type    body     one request
@@ -11,7 +12,9 @@ local CLOCK_MONOTONIC = 1
 local items, position, location, threads = {}, 1, nil, {}
 local is_probe = false
 
-pushed, failed, first, last, complaint = 0, 0, 0, 0, ""
+local began = 0
+
+pushed, failed, first, last, complaint, latencies = 0, 0, 0, 0, "", {}
 
 local function now()
    local moment = ffi.new("moment[1]")
@@ -48,6 +51,7 @@ function request()
    end
    local item = items[position]
    if location == nil then
+      began = now()
       return item.request
    end
    local separator = location:find("?", 1, true) and "&" or "?"
@@ -64,6 +68,7 @@ function response(status, headers, body)
    last = now()
    if status == 201 then
       pushed = pushed + 1
+      latencies[pushed] = last - began
    else
       failed = failed + 1
       complaint = status .. " " .. body:sub(1, 200):gsub('[%c"\\]', " ")
@@ -78,13 +83,19 @@ function response(status, headers, body)
 end
 
 function done()
-   local all, bad, from, to, said = 0, 0, math.huge, 0, ""
+   local all, bad, from, to, said, took = 0, 0, math.huge, 0, "", {}
    for _, thread in ipairs(threads) do
       all = all + thread:get("pushed")
       bad = bad + thread:get("failed")
       from = math.min(from, thread:get("first"))
       to = math.max(to, thread:get("last"))
       said = thread:get("complaint") ~= "" and thread:get("complaint") or said
+      for _, seconds in ipairs(thread:get("latencies")) do
+         took[#took + 1] = seconds
+      end
    end
-   print(string.format('{"operations": %d, "failed": %d, "seconds": %.6f, "complaint": "%s"}', all, bad, to - from, said))
+   table.sort(took)
+   local result = '{"operations": %d, "failed": %d, "seconds": %.6f, "half": %.6f, "most": %.6f, "complaint": "%s"}'
+   local half, most = took[math.ceil(#took / 2)] or 0, took[math.ceil(#took * 0.99)] or 0
+   print(string.format(result, all, bad, to - from, half, most, said))
 end

@@ -24,6 +24,8 @@ def markdown(run: Run) -> str:
     parts = [_about(run), "A second, by median; CPU of one; memory afterwards:", _figures(run)]
     if len(run.registries) > 1:
         parts += [f"How many times as fast {ours} is (median, and least to most of the rounds):", _ratios(run)]
+    if any(each.latency for each in run.figures):
+        parts += ["A push takes no longer than this, half of them and 99 of 100 (by median):", _latencies(run)]
     parts += ["Resident memory in MiB:", _memory(run)]
     if any(each.is_held_back for each in run.figures):
         parts.append("\\* The client had hardly any CPU left: the registry might do more.")
@@ -83,6 +85,20 @@ def _ratios(run: Run) -> str:
 
 def _ratio(ratio: Spread | None) -> str:
     return _NONE if ratio is None else f"{ratio.median:.2f} ({ratio.least:.2f} to {ratio.most:.2f})"
+
+
+def _latencies(run: Run) -> str:
+    timed = [load for load, _ in run.loads if any(each.latency for each in run.figures if each.load == load)]
+    rows = [[load, *(_latency(run, load, registry) for registry in run.registries)] for load in timed]
+    return _table(["load", *run.registries], rows)
+
+
+def _latency(run: Run, load: str, registry: str) -> str:
+    found = [each.latency for each in run.of(load, registry) if each.latency is not None]
+    if not found:
+        return _NONE
+    half, most = (Spread.of(getattr(each, name) for each in found).median for name in ("half", "most"))
+    return f"{duration(half)}; {duration(most)}"
 
 
 def _memory(run: Run) -> str:

@@ -56,27 +56,41 @@ def commit() -> str:
         return ""
 
 
+class TooSmall(Exception):
+    """There is not enough room for what will be pushed; the message says how much there is, and how much is needed."""
+
+
 @contextmanager
-def data_folder(given: Path | None) -> Iterator[tuple[Path, str]]:
-    """An empty folder for data folders, and which file system it is on.
+def data_folder(given: Path | None, needed_bytes: int) -> Iterator[tuple[Path, str]]:
+    """An empty folder for data folders, and which file system it is on. Raises TooSmall.
 
     Syncs cost what they do on a file system with a journal. So without a folder that is given, one is made: ext4 in a
     file, where root may mount it.
     """
     if given is not None:
+        _require(needed_bytes, shutil.disk_usage(given).free, given)
         with tempfile.TemporaryDirectory(prefix="cargohold-benchmark-", dir=given) as name:
             yield Path(name), file_system(Path(name))
         return
     with tempfile.TemporaryDirectory(prefix="cargohold-benchmark-") as name:
         folder = Path(name)
         reason = devices.missing("mkfs.ext4")
+        free_bytes = shutil.disk_usage(folder).free
         if reason is not None:
+            _require(needed_bytes, free_bytes, folder)
             yield folder, f"{file_system(folder)} ({reason})"
             return
-        size_bytes = min(_DISK_BYTES, shutil.disk_usage(folder).free // 2)
+        size_bytes = min(_DISK_BYTES, free_bytes // 2)
+        _require(needed_bytes, size_bytes, folder)
         devices.make_file_system(folder / "disk", "ext4", size_bytes, "-N", _INODES)
         with devices.mounted(folder / "disk", folder / "mounted", "ext4") as point:
             yield point, f"{file_system(point)} in a file on {file_system(folder)}"
+
+
+def _require(needed_bytes: int, free_bytes: int, folder: Path) -> None:
+    if free_bytes < needed_bytes:
+        there, needed = (f"{count / 1024**3:.1f} GiB" for count in (free_bytes, needed_bytes))
+        raise TooSmall(f"{needed} are needed, and {there} may be used in {folder}: see --data")
 
 
 def file_system(folder: Path) -> str:

@@ -10,9 +10,18 @@ class LoadFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Latency:
+    """How long one operation took, in seconds: half of them, and 99 of 100, took no longer."""
+
+    half: float
+    most: float
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
-    """What was done in how many seconds, and what it cost the client."""
+    """What was done in how many seconds, and what it cost the client; the latency where it was measured."""
 
     operations: float
     seconds: float
     client_cpu_seconds: float
+    latency: Latency | None = None

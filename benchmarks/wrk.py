@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.work import LoadFailed, Work
+from benchmarks.work import Latency, LoadFailed, Work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +81,8 @@ def parse(output: str, errors: str, client_cpu_seconds: float) -> Work:
     result = json.loads(lines[-1])
     if result["failed"]:
         raise LoadFailed(f"{result['failed']} of {result['operations']} requests failed: {result['complaint']}")
-    return Work(result["operations"], result["seconds"], client_cpu_seconds)
+    latency = Latency(result["half"], result["most"]) if "half" in result else None
+    return Work(result["operations"], result["seconds"], client_cpu_seconds, latency)
 
 
 def _command(script: str, threads: int, connections: int, seconds: int, core: int) -> list[str]:

@@ -58,6 +58,9 @@ def test_the_version_is_the_first_line(tmp_path: Path) -> None:
     program = install(tmp_path, "zot") + "/zot"
     assert Peer("zot", program, ()).ask_version() == "zot 1.2"
     assert Peer("zot", str(tmp_path / "gone"), ()).ask_version() == "unknown"
+    (tmp_path / "wordy").write_text('#!/bin/sh\necho "$0 version 3"\n')
+    (tmp_path / "wordy").chmod(0o755)
+    assert Peer("distribution", str(tmp_path / "wordy"), ()).ask_version() == "distribution version 3"
     assert Peer("zot", "/bin/false", ()).ask_version() == "unknown"
     assert OURS.ask_version().startswith("cargohold ")
 

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import report
 from benchmarks.figures import Failure
+from benchmarks.work import Latency
 from tests.benchmarks.runs import BIG, GET, a_run
 
 
@@ -64,6 +65,16 @@ def test_a_figure_that_the_client_held_back_is_marked() -> None:
     run.figures[0] = replace(run.figures[0], client_cpu_seconds=2)
     assert rows(report.markdown(run))[GET][0][1] == "2,000\\*; 250 µs; 64 MiB"
     assert "the registry might do more" in report.markdown(run)
+
+
+def test_latencies_are_medians_of_the_rounds_and_stand_where_they_were_measured() -> None:
+    run = a_run()
+    assert "99 of 100" not in report.markdown(run)
+    for ours, half in zip(run.of(GET, "cargohold"), (0.001, 0.005, 0.002), strict=True):
+        run.figures[run.figures.index(ours)] = replace(ours, latency=Latency(half, 10 * half))
+    assert "99 of 100" in report.markdown(run)
+    assert rows(report.markdown(run))[GET][2] == ["2.0 ms; 20.0 ms", "-"]
+    assert len(rows(report.markdown(run))[BIG]) == 2
 
 
 def test_memory_is_the_median_of_the_rounds() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks import content, site, wrk
-from benchmarks.work import LoadFailed, Work
+from benchmarks.work import Latency, LoadFailed, Work
 from registry.oci.media_types import OCI_IMAGE
 from tests.tools.content import digest_of, image, to_json
 from tests.tools.daemon import Daemon, running
@@ -36,6 +36,10 @@ def result(**more: object) -> str:
 
 def test_the_last_line_is_the_result() -> None:
     assert wrk.parse(result(), "", 0.5) == Work(10, 2.5, 0.5)
+
+
+def test_the_latency_is_told_where_it_was_measured() -> None:
+    assert wrk.parse(result(half=0.001, most=0.02), "", 0.5) == Work(10, 2.5, 0.5, Latency(0.001, 0.02))
 
 
 def test_a_request_that_failed_makes_the_load_fail() -> None:
@@ -65,7 +69,10 @@ def test_blobs_are_pushed_each_once(daemon: Daemon, tmp_path: Path) -> None:
     digests = [f"sha256:{hashlib.sha256(body.encode()).hexdigest()}" for body in bodies]
     lines = [f"POST\t/v2/a/blobs/uploads/\t{digest}\t{body}" for digest, body in zip(digests, bodies, strict=True)]
     wrk.write_lists(tmp_path / "lists", lines, 3)
-    assert wrk.push(daemon.port, tmp_path / "lists", 3, _CORE).operations == 10
+    work = wrk.push(daemon.port, tmp_path / "lists", 3, _CORE)
+    assert work.operations == 10
+    assert work.latency is not None
+    assert 0 < work.latency.half <= work.latency.most <= work.seconds
     for digest, body in zip(digests, bodies, strict=True):
         assert daemon.request("GET", f"/v2/a/blobs/{digest}")[2] == body.encode()
     assert daemon.stop() == 0  # all is logged now
