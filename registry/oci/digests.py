@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from registry.oci.errors import DigestInvalid
@@ -31,14 +32,15 @@ class Digest:
     algorithm: str
     hex: str
 
-    @classmethod
-    def parse(cls, text: str) -> Digest:
+    @staticmethod
+    @lru_cache(maxsize=4096)
+    def parse(text: str) -> Digest:
         """Raises DigestInvalid for bad syntax and for algorithms that are not supported."""
         if not _DIGEST.fullmatch(text):
             expected = " or ".join(f"{name}:<{length} lower-case hex digits>" for name, length in _HEX_LENGTH.items())
             raise DigestInvalid(f"a digest is {expected}", {"digest": text[:256]})
         algorithm, _, hex_digits = text.partition(":")
-        return cls(algorithm, hex_digits)
+        return Digest(algorithm, hex_digits)
 
     @classmethod
     def of(cls, content: bytes, algorithm: str = CANONICAL) -> Digest:

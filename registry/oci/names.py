@@ -43,15 +43,16 @@ class RepositoryName:
 class Tag:
     value: str
 
-    @classmethod
-    def parse(cls, text: str) -> Tag:
+    @staticmethod
+    @lru_cache(maxsize=1024)
+    def parse(text: str) -> Tag:
         """Raises ManifestInvalid: the spec has no code of its own for a bad tag."""
         if not _TAG.fullmatch(text):
             raise ManifestInvalid(
                 "a tag has at most 128 characters: letters, digits, '_', '.' and '-', not beginning with '.' or '-'",
                 {"tag": text[:129]},
             )
-        return cls(text)
+        return Tag(text)
 
     def __str__(self) -> str:
         return self.value

@@ -211,7 +211,7 @@ class Access:
 
     def _current(self) -> _Rules:
         database = self._registry.database
-        if self._rules.version != database.ask_now(rules.version):
+        if self._rules.version != database.recall_now(rules.version):
             self._rules = database.read_now(_Rules.load)
         return self._rules
 

@@ -48,7 +48,7 @@ async def find(registry: Registry, name: RepositoryName, digest: Digest, *, is_p
     Who is told of a blob that no manifest refers to may be about to push one: the blob is leased before the answer.
     A pull goes on where the database takes no write.
     """
-    stored = registry.database.ask_now(blobs.find, name, digest)
+    stored = registry.database.recall_now(blobs.find, name, digest)
     if stored is None or not await _stands(registry, digest, stored.size):
         raise BlobUnknown(digest)
     if _needs_lease(registry, stored):

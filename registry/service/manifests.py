@@ -66,7 +66,7 @@ class Pushed:
 
 async def find(registry: Registry, name: RepositoryName, reference: Tag | Digest) -> StoredManifest:
     """Raises ManifestUnknown."""
-    manifest = registry.database.ask_now(_find, name, reference)
+    manifest = registry.database.recall_now(_find, name, reference)
     if _needs_lease(registry, manifest):
         await _lease(registry, manifest)
     return manifest
@@ -74,7 +74,7 @@ async def find(registry: Registry, name: RepositoryName, reference: Tag | Digest
 
 async def read(registry: Registry, name: RepositoryName, reference: Tag | Digest) -> ManifestContent:
     """The manifest with its bytes as pushed, verified. Raises ManifestUnknown."""
-    found = registry.database.ask_now(_read, name, reference, limit_bytes=_SMALL_BYTES)
+    found = registry.database.recall_now(_read, name, reference, limit_bytes=_SMALL_BYTES)
     if found is None:
         found = await registry.database.read(_read, name, reference, limit_bytes=oci_manifest.LIMIT_BYTES)
     assert found is not None

@@ -30,6 +30,9 @@ T = TypeVar("T")
 READERS = 4
 """Connections for reads that run in threads."""
 
+_RECALLED = 1024
+"""Results that are kept at most."""
+
 
 class Database:
     """Open it with ``open``, keep ``run`` going in a nursery, close it last."""
@@ -43,6 +46,8 @@ class Database:
         self._loop_reader: sqlite3.Connection
         self._idle_readers: list[sqlite3.Connection] = []
         self._reader_places = trio.CapacityLimiter(READERS)
+        self._recalled: dict[tuple[Any, ...], Any] = {}
+        self._recalled_version = 0
 
     async def open(self) -> list[str]:
         """Open or create the file; the names of the migrations applied. Raises DatabaseTooNew, sqlite3.Error."""
@@ -94,6 +99,26 @@ class Database:
     def ask_now(self, function: Callable[Concatenate[ReadTx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Likewise, of a function that executes one statement and fetches all its rows: at half the price."""
         return function(OneStatement(self._loop_reader, self.clock), *args, **kwargs)
+
+    def recall_now(self, function: Callable[Concatenate[ReadTx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Likewise, for what is asked again and again: while nothing is committed, the result is what it was before.
+
+        Everybody gets the same result, so it has to be a value, and a small one. Whether there was a commit, of this
+        process or another, SQLite tells by what makes it read its pages again (PRAGMA data_version).
+        """
+        (version,) = self._loop_reader.execute("PRAGMA data_version").fetchone()
+        if version != self._recalled_version:
+            self._recalled.clear()
+            self._recalled_version = version
+        key = (function, *args, *kwargs.items())
+        try:
+            result: T = self._recalled[key]
+        except KeyError:
+            result = self.ask_now(function, *args, **kwargs)  # of this version, or of a later one
+            if len(self._recalled) >= _RECALLED:
+                del self._recalled[next(iter(self._recalled))]
+            self._recalled[key] = result
+        return result
 
     async def read(self, function: Callable[Concatenate[ReadTx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A read in a thread, for what can be long."""

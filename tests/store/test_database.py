@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlite_utils
+import trio
 
 from registry.store.database import Database
 from registry.store.hops import Hops
@@ -105,3 +107,41 @@ async def test_a_second_statement_needs_a_transaction(database: Database) -> Non
     with pytest.raises(RuntimeError, match="second statement"):
         database.ask_now(ask_twice)
     assert database.read_now(ask_twice) == [[], []]
+
+
+async def test_what_was_asked_is_not_read_again_until_something_is_committed(database: Database) -> None:
+    read = []
+
+    def count(tx: ReadTx, name: str) -> int:
+        read.append(name)
+        (found,) = tx.execute("SELECT count(*) FROM repository WHERE name = ?", name).fetchone()
+        return int(found)
+
+    assert [database.recall_now(count, name) for name in ("a", "b", "a")] == [0, 0, 0]
+    assert read == ["a", "b"]
+    await database.write(add, "a")
+    assert [database.recall_now(count, name) for name in ("a", "b", "a")] == [1, 0, 1]
+    assert read == ["a", "b"] * 2
+
+
+async def test_what_another_process_commits_is_seen_at_once(database: Database, tmp_path: Path) -> None:
+    def ask(expected: list[str]) -> None:
+        assert database.recall_now(names) == expected
+
+    ask([])
+    script = "import sqlite3, sys; sqlite3.connect(sys.argv[1], isolation_level=None).execute(sys.argv[2])"
+    statement = "INSERT INTO repository (name, created_ms) VALUES ('a', 0)"
+    await trio.run_process([sys.executable, "-c", script, str(tmp_path / "registry.db"), statement])
+    ask(["a"])
+
+
+async def test_only_so_much_is_kept(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("registry.store.database._RECALLED", 3)
+
+    def echo(tx: ReadTx, number: int) -> tuple[int, int]:
+        return number, len(asked.append(number) or asked)
+
+    asked: list[int] = []
+    for number in (1, 2, 3, 4, 4, 3, 2, 1):
+        database.recall_now(echo, number)
+    assert asked == [1, 2, 3, 4, 1]
