@@ -30,6 +30,9 @@ async def get(registry: Registry, request: Request, repository: RepositoryName, 
     if part is not None:
         status, span = 206, part
         headers += (("Content-Range", f"bytes {part.start}-{part.stop - 1}/{blob.size}"),)
+    content = await blobs.read_small(registry, blob)
+    if content is not None:
+        return Answer(status, headers, content if part is None else content[part.start : part.stop])
     file = await blobs.open_file(registry, blob, whole=part is None)
     return Answer(status, headers, FileSlice(file, span.start, span.length))
 

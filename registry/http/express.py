@@ -21,7 +21,7 @@ from registry.http.heads import Fields, read_head
 from registry.http.proxies import Origin
 from registry.http.routes import ROUTES
 from registry.http.traffic import CLIENT_GONE
-from registry.http.wire import Wire, read_now
+from registry.http.wire import Wire
 from registry.service import blobs
 from registry.service.principals import UNIX
 
@@ -175,7 +175,7 @@ def _content_at_hand(body: bytes | FileSlice) -> bytes:
         return body
     if body.length > _SMALL_BYTES or body.file.content_hash is not None:
         return b""
-    return read_now(body.file.descriptor, body.start, body.length) or b""
+    return blobs.read_now(body.file.descriptor, body.start, body.length) or b""
 
 
 def _find_route(path: str) -> tuple[Route, dict[str, str]] | None:

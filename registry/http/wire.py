@@ -169,16 +169,6 @@ class Wire:
         raise ClientGone from None
 
 
-def read_now(descriptor: int, start: int, length: int) -> bytes | None:
-    """A small part of a file, if that waits for no disk (preadv2(2), RWF_NOWAIT)."""
-    buffer = bytearray(length)
-    try:
-        is_whole = os.preadv(descriptor, [buffer], start, os.RWF_NOWAIT) == length
-    except OSError:  # it would have to wait, or this file system can't tell, or can't read
-        return None
-    return bytes(buffer) if is_whole else None
-
-
 def _is_in_memory(descriptor: int, start: int, length: int) -> bool:
     """Whether all of a part of a file is in memory, so that reading it waits for no disk (mincore(2)).
 

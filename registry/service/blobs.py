@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from registry.oci.digests import ContentHash
 from registry.oci.errors import BlobReferenced, BlobUnknown
+from registry.service import small_blobs
 from registry.service.damage import BlobDamaged
 from registry.store import audit, blobs, damage, links
 from registry.store.space import StorageFull
@@ -64,6 +65,52 @@ async def find(registry: Registry, name: RepositoryName, digest: Digest, *, is_p
     return Blob(digest, stored.size, stored.verified_ms)
 
 
+async def read_small(registry: Registry, blob: Blob) -> bytes | None:
+    """The content of a small blob; None of a larger one, and where the file has to be opened: it is to be verified, or
+    can't be read. Raises BlobUnknown.
+    """
+    if blob.size > small_blobs.LIMIT_BYTES or _is_due(registry, blob):
+        return None
+    content = registry.small_blobs.get(blob.digest)
+    if content is None:
+        content = await _read_whole(registry, blob)
+        if content is None:
+            return None
+        if not blob.digest.names(content):
+            if not await registry.damage.verify(blob.digest, blob.size):
+                raise BlobUnknown(blob.digest)
+            return None  # the memory held something else than the disk
+        registry.small_blobs.keep(blob.digest, content)
+    return content
+
+
+async def _read_whole(registry: Registry, blob: Blob) -> bytes | None:
+    """None where there was an error: whoever opens the file will see what it says."""
+    try:
+        descriptor = registry.files.open_blob(blob.digest)
+    except OSError:
+        return None
+    try:
+        content = read_now(descriptor, 0, blob.size)
+        if content is None:
+            content = await registry.hops(_read_piece, OpenBlob(blob, descriptor, None), 0, blob.size)
+        return content
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def read_now(descriptor: int, start: int, length: int) -> bytes | None:
+    """A small part of a file, if that waits for no disk (preadv2(2), RWF_NOWAIT)."""
+    buffer = bytearray(length)
+    try:
+        is_whole = os.preadv(descriptor, [buffer], start, os.RWF_NOWAIT) == length
+    except OSError:  # it would have to wait, or this file system can't tell, or can't read
+        return None
+    return bytes(buffer) if is_whole else None
+
+
 async def open_file(registry: Registry, blob: Blob, *, whole: bool) -> OpenBlob:
     """Open the file of a blob; who reads the whole of one that was not verified lately verifies it.
 
@@ -77,9 +124,14 @@ async def open_file(registry: Registry, blob: Blob, *, whole: bool) -> OpenBlob:
         except BlobDamaged:
             raise BlobUnknown(blob.digest) from error
         raise
-    age_seconds = (registry.database.clock.now_ms() - blob.verified_ms) / 1000
-    is_old = whole and age_seconds >= registry.policy.scrub.verified_seconds
-    return OpenBlob(blob, descriptor, ContentHash(blob.digest.algorithm) if is_old else None)
+    is_verified = whole and _is_due(registry, blob)
+    return OpenBlob(blob, descriptor, ContentHash(blob.digest.algorithm) if is_verified else None)
+
+
+def _is_due(registry: Registry, blob: Blob) -> bool:
+    """Whether it was not verified lately."""
+    age_ms = registry.database.clock.now_ms() - blob.verified_ms
+    return age_ms >= registry.policy.scrub.verified_seconds * 1000
 
 
 async def read_piece(registry: Registry, file: OpenBlob, start: int, length: int) -> bytes:

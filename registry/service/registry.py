@@ -20,6 +20,7 @@ from registry.service.locks import KeyedLocks
 from registry.service.mode import ModeSwitch
 from registry.service.restoration import Restoration
 from registry.service.scrub import Scrub
+from registry.service.small_blobs import SmallBlobs
 from registry.service.space import Space
 from registry.service.status import Status
 from registry.service.tokens import Tokens
@@ -50,6 +51,7 @@ class Registry:
         self.database = Database(data / "registry.db", hops, clock, checkpoints=policy.checkpoints)
         self.files = Files(data)
         self.store_space = store_space.Space(data)
+        self.small_blobs = SmallBlobs()
         self.digest_locks: KeyedLocks[Digest] = KeyedLocks()
         self.parsing = trio.Lock()
         """Held while a large manifest is parsed: several at once would keep the event loop from running."""
