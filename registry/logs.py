@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from datetime import UTC, datetime
-from json.encoder import encode_basestring_ascii
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii as _json_text
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -172,19 +174,26 @@ def _to_journal(_logger: WrappedLogger, method: str, event: EventDict) -> str:
 def _request_as_json(level: str, values: request_log.Values) -> str:
     method, path, principal, repository, reference, status, size, seconds, client, request_id = values
     return (
-        f'{{"method": {_json(method)}, "path": {_json(path)}, "principal": {_json(principal)},'
+        f'{{"method": {_json_text(method)}, "path": {_json_text(path)}, "principal": {_json(principal)},'
         f' "repository": {_json(repository)}, "reference": {_json(reference)}, "status": {status}, "bytes": {size},'
-        f' "seconds": {seconds!r}, "client": {_json(client)}, "request_id": {_json(request_id)},'
+        f' "seconds": {seconds!r}, "client": {_json_text(client)}, "request_id": {_json_text(request_id)},'
         f' "event": "{request_log.EVENT}", "level": "{level}", "timestamp": "{_now()}"}}'
     )
 
 
 def _json(text: str | None) -> str:
-    return "null" if text is None else encode_basestring_ascii(text)
+    return "null" if text is None else _json_text(text)
 
 
 def _now() -> str:
-    return f"{datetime.now(UTC).isoformat()[:-6]}Z"
+    microseconds = time.time_ns() // 1000
+    return f"{_second(microseconds // 1_000_000)}.{microseconds % 1_000_000:06}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(number: int) -> str:
+    """Its date and time, which many lines have in common."""
+    return datetime.fromtimestamp(number, UTC).isoformat()[:-6]
 
 
 def _request_as_logfmt(level: str, values: request_log.Values) -> str:

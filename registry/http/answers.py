@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from registry.oci.conditions import Condition, entity_tag
+from registry.oci.conditions import NO_CONDITION, Condition, entity_tag
 from registry.oci.errors import PreconditionFailed
 
 if TYPE_CHECKING:
@@ -82,11 +83,15 @@ def json_answer(status: int, document: Any, *headers: tuple[str, str]) -> Answer
     return Answer(status, headers, body)
 
 
+API_VERSION = ("Docker-Distribution-Api-Version", "registry/2.0")
+
+
 def common_headers(request_id: str) -> tuple[tuple[str, str], ...]:
     """Those of every answer."""
-    return ("Docker-Distribution-Api-Version", "registry/2.0"), ("X-Request-Id", request_id)
+    return API_VERSION, ("X-Request-Id", request_id)
 
 
+@lru_cache(maxsize=1024)
 def content_headers(digest: Digest, content_type: str, *, by_digest: bool) -> tuple[tuple[str, str], ...]:
     """The headers of a blob or manifest: they are the same in 200, 206 and 304."""
     return (
@@ -100,6 +105,8 @@ def content_headers(digest: Digest, content_type: str, *, by_digest: bool) -> tu
 def is_not_modified(request: Request, digest: Digest) -> bool:
     """Whether the client has the content already (304). Raises PreconditionFailed where it wants another one."""
     condition = request.condition
+    if condition is NO_CONDITION:
+        return False
     if not condition.is_expected(digest):
         raise PreconditionFailed(digest)
     return condition.is_known(digest)

@@ -11,7 +11,7 @@ from registry.http.answers import Request
 from registry.http.credentials import challenge, parse_authorization
 from registry.http.errors import error_answer, fault_answer
 from registry.http.monitor import Monitor
-from registry.http.parameters import Query, repository_name
+from registry.http.parameters import NO_QUERY, Query, repository_name
 from registry.http.proxies import realm_base
 from registry.oci.errors import RegistryError, SizeInvalid, Unauthorized
 from registry.service.access import FOR_EVERYBODY, Action, scope_for
@@ -26,9 +26,13 @@ if TYPE_CHECKING:
     from registry.http.answers import Answer
     from registry.http.proxies import Origin
     from registry.http.routes import Method, Route
+    from registry.oci.names import RepositoryName
     from registry.service.bodies import Body
     from registry.service.principals import Principal
     from registry.service.registry import Registry
+
+_READS = frozenset({"GET", "HEAD"})
+"""Nobody looks at their bodies."""
 
 log = structlog.get_logger()
 
@@ -113,25 +117,28 @@ class Exchange:
         self, incoming: Incoming, principal: Principal, method: Method, path_values: Mapping[str, str]
     ) -> Answer:
         """The answer to somebody who may have it: nothing is looked up before that is known."""
-        registry = self.registry
         incoming.entry.principal = principal.name
         values: dict[str, Any] = dict(path_values)
-        name = values.pop("name", None)
-        if name is None:
-            registry.access.authorize(principal, method.action)
-        else:
-            values["repository"] = repository_name(name)
-            registry.access.authorize(principal, method.action, values["repository"])
+        if "name" in values:
+            values["repository"] = repository_name(values.pop("name"))
+        repository = values.get("repository")
+        self.registry.access.authorize(principal, method.action, repository)
+        query, body = NO_QUERY, incoming.body
+        if incoming.query:
+            query = Query(incoming.query)
+        if incoming.method not in _READS:
+            body = self._checked(body, principal, method.action, repository)
+        request = Request(incoming.method, query, incoming.headers, body, principal, self.monitor)
+        return await method.handler(self.registry, request, **values)
 
+    def _checked(self, body: Body, principal: Principal, action: Action, repository: RepositoryName | None) -> Checked:
         def ask_again() -> None:
             """Raises Unauthorized, Denied: a body may have taken long, and meanwhile who sends it was kept out."""
-            if not registry.authentication.is_current(principal):
+            if not self.registry.authentication.is_current(principal):
                 raise Unauthorized("the credentials have been changed or removed", is_token_bad=True)
-            registry.access.authorize(principal, method.action, values.get("repository"))
+            self.registry.access.authorize(principal, action, repository)
 
-        body = Checked(incoming.body, ask_again)
-        request = Request(incoming.method, Query(incoming.query), incoming.headers, body, principal, self.monitor)
-        return await method.handler(registry, request, **values)
+        return Checked(body, ask_again)
 
     def _challenge(self, incoming: Incoming, error: Unauthorized, method: Method, name: str | None) -> Answer:
         mode = "basic" if method.action is Action.LOG_IN else self.registry.policy.access.mode

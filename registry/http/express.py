@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from wsgiref.handlers import format_date_time
 
@@ -14,14 +15,13 @@ import structlog
 import trio
 
 from registry.http.access_log import ClientGone, Entry
-from registry.http.answers import FileSlice, common_headers
-from registry.http.bodies import open_body
+from registry.http.answers import API_VERSION, FileSlice
+from registry.http.bodies import SizedBody, open_body
 from registry.http.exchange import Incoming
 from registry.http.heads import Fields, read_head
 from registry.http.proxies import Origin
 from registry.http.routes import ROUTES
 from registry.http.traffic import CLIENT_GONE
-from registry.http.wire import Wire
 from registry.service import blobs
 from registry.service.principals import UNIX
 
@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from registry.http.answers import Answer
-    from registry.http.bodies import ChunkedBody, SizedBody
+    from registry.http.bodies import ChunkedBody
     from registry.http.exchange import Exchange
     from registry.http.heads import Head
     from registry.http.limits import RequestLimit
     from registry.http.proxies import TrustedProxies
     from registry.http.routes import Route
+    from registry.http.wire import Wire
     from registry.service.registry import Registry
 
 _PIECE_BYTES = 256 * 1024
@@ -43,6 +44,11 @@ _SMALL_BYTES = 16 * 1024
 """As much of a file is sent together with the head."""
 
 _ROUTES = {route.name: route for route in ROUTES}
+
+_KEPT_PATH_LENGTH = 512
+_KEPT_PATHS = 1024
+_KEPT_HEADS = 1024
+"""Paths and heads of answers are remembered: what is asked for most is asked for again and again."""
 
 log = structlog.get_logger()
 
@@ -69,6 +75,8 @@ class Lane:
         self._peer: str | None = scope["client"] and scope["client"][0]
         self._proxies: TrustedProxies | None = None
         self._is_proxy = False
+        self._origin_by_itself = Origin(self._peer, scope["scheme"], "")
+        self._no_body = SizedBody(wire, b"", 0, is_awaited=False)
         self._body: SizedBody | ChunkedBody
         self._fields = Fields()
         self.stopping = False
@@ -95,7 +103,7 @@ class Lane:
 
     async def _take(self, express: Express, head: Head, received: bytes) -> bool:
         """Answer a request, with whose head this was received; False where that is not for this lane."""
-        found = _find_route(head.path)
+        found = _recall_route(head.path) if len(head.path) <= _KEPT_PATH_LENGTH else _find_route(head.path)
         if found is None or not found[0].has(head.method):
             return False
         origin = self._origin(express, head)
@@ -104,7 +112,7 @@ class Lane:
         self._on_request()
         route, path_values = found
         entry = Entry(express.exchange.monitor.traffic, head.method, head.path, origin.address)
-        self._body = open_body(head, self._wire, received)
+        self._body = self._no_body if not received and head.is_alone else open_body(head, self._wire, received)
         incoming = Incoming(
             head.method, head.path, head.query, head.headers, self._body, origin, origin.address or UNIX, entry
         )
@@ -125,6 +133,8 @@ class Lane:
         return True
 
     def _finish_body(self) -> None:
+        if self._body is self._no_body:
+            return
         if not self._body.is_over:
             self._body.skip_received()
         self.has_unread_body = not self._body.is_over
@@ -136,7 +146,9 @@ class Lane:
         if self._is_proxy:
             headers = [(name.encode(), value.encode()) for name, value in head.headers.items()]
             return express.proxies.origin({**self._scope, "headers": headers})
-        return Origin(self._peer, self._scope["scheme"], head.headers["host"])
+        if head.headers["host"] != self._origin_by_itself.host:
+            self._origin_by_itself = self._origin_by_itself._replace(host=head.headers["host"])
+        return self._origin_by_itself
 
     async def _send(self, express: Express, answer: Answer, entry: Entry) -> None:
         part = answer.body if isinstance(answer.body, FileSlice) else None
@@ -203,20 +215,25 @@ def _route_below(name: str, kind: str, last: str) -> tuple[Route, dict[str, str]
     return None
 
 
+_recall_route = lru_cache(maxsize=_KEPT_PATHS)(_find_route)
+
+
 def _head(answer: Answer, request_id: str, *, closes: bool) -> bytes:
-    lines = [f"HTTP/1.1 {answer.status} "]
-    for name, value in (*answer.headers, *common_headers(request_id)):
-        lines.append(f"{name.lower()}: {value}")
-    length = answer.content_length
+    lines = _lines(answer.status, answer.headers, answer.content_length)
+    close = "connection: close\r\n" if closes else ""
+    return f"{lines}x-request-id: {request_id}\r\n{close}date: {_date()}\r\n\r\n".encode()
+
+
+@lru_cache(maxsize=_KEPT_HEADS)
+def _lines(status: int, headers: tuple[tuple[str, str], ...], length: int | None) -> str:
+    """What of a head follows from its answer alone, each with the end of its line."""
+    lines = [f"HTTP/1.1 {status} ", *(f"{name.lower()}: {value}" for name, value in (*headers, API_VERSION))]
     if length is not None:
         lines.append(f"content-length: {length}")
-    if closes:
-        lines.append("connection: close")
-    lines.append(f"date: {_date()}")
-    head = "\r\n".join(lines)
-    if head.count("\r") + head.count("\n") != 2 * (len(lines) - 1):
-        raise ValueError(f"a header's value has a line end in it: {head!r}")
-    return head.encode() + b"\r\n\r\n"
+    text = "\r\n".join([*lines, ""])
+    if text.count("\r") + text.count("\n") != 2 * len(lines):
+        raise ValueError(f"a header's value has a line end in it: {text!r}")
+    return text
 
 
 _dates: dict[int, str] = {}

@@ -6,6 +6,7 @@ Source: RFC 9112, sections 3, 5 and 6. This reads a part of what is allowed, and
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from registry.http.proxies import is_host
@@ -20,8 +21,14 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 _KEPT_LENGTH = 4096
 """Of fields that are remembered: an idle connection costs little."""
 
+_KEPT_LINE_LENGTH = 512
+_KEPT_LINES = 1024
+"""Of all connections: what is asked for most is asked for in the same words."""
+
 _FRAMING = frozenset({"content-length", "transfer-encoding", "expect"})
 """With one of these a message may be more than its head."""
+
+_READS = frozenset({"GET", "HEAD"})
 
 _ODD = frozenset({"upgrade", "te", "trailer", "http2-settings"})
 
@@ -40,6 +47,11 @@ class Head(NamedTuple):
         return None if "transfer-encoding" in self.headers else int(self.headers.get("content-length", 0))
 
     @property
+    def is_alone(self) -> bool:
+        """Whether nothing but the head belongs to the request, by its method."""
+        return self.method in _READS
+
+    @property
     def expects_continue(self) -> bool:
         """Whether the client waits to be told that its body is wanted (RFC 9110, section 10.1.1)."""
         return "expect" in self.headers
@@ -51,14 +63,16 @@ class Fields:
     __slots__ = ("_headers", "_text")
 
     def __init__(self) -> None:
-        self._text = "\r\n"
-        self._headers: Mapping[str, str] | None = {}
+        self._text = ""
+        self._headers: Mapping[str, str] | None = None
 
     def read(self, text: str) -> Mapping[str, str] | None:
         """Each with the end of its line, and the empty line; None where any of it is not plain."""
         if text == self._text:
             return self._headers
         headers = _read_fields(text)
+        if headers is not None and not _is_plain(headers):
+            headers = None
         if len(text) <= _KEPT_LENGTH:
             self._text, self._headers = text, headers
         return headers
@@ -70,14 +84,25 @@ def read_head(data: bytes, fields: Fields) -> Head | None:
         line, _, rest = str(data, "ascii").partition("\r\n")
     except UnicodeDecodeError:
         return None
-    request = _REQUEST_LINE.fullmatch(line)
+    request = _recall_line(line) if len(line) <= _KEPT_LINE_LENGTH else _read_line(line)
     if request is None:
         return None
     headers = fields.read(rest)
-    if headers is None or not _is_plain(headers) or not _has_plain_body(request[1], headers):
+    if headers is None or not _has_plain_body(request[0], headers):
+        return None
+    return Head(*request, headers)
+
+
+def _read_line(line: str) -> tuple[str, str, bytes] | None:
+    """Method, path and query."""
+    request = _REQUEST_LINE.fullmatch(line)
+    if request is None:
         return None
     method, path, query = request.groups("")
-    return Head(method, path, query.encode(), headers)
+    return method, path, query.encode()
+
+
+_recall_line = lru_cache(maxsize=_KEPT_LINES)(_read_line)
 
 
 def _read_fields(text: str) -> dict[str, str] | None:
@@ -104,7 +129,7 @@ def _has_plain_body(method: str, headers: Mapping[str, str]) -> bool:
     """Whether there is one way to read where the message ends (RFC 9112, section 6.3)."""
     if _FRAMING.isdisjoint(headers):
         return True
-    if method in {"GET", "HEAD"} or headers.get("expect", "100-continue").lower() != "100-continue":
+    if method in _READS or headers.get("expect", "100-continue").lower() != "100-continue":
         return False
     length, coding = headers.get("content-length"), headers.get("transfer-encoding")
     if length is not None:

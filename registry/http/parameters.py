@@ -53,6 +53,9 @@ class Query:
         return [value for key, value in self._pairs if key == name]
 
 
+NO_QUERY = Query(b"")
+
+
 async def form(request: Request) -> Query:
     """The fields of a form in the body. Raises ParameterInvalid before more than the limit is held."""
     content_type = request.headers.get("content-type", _FORM_TYPE).partition(";")[0].strip().lower()

@@ -28,3 +28,13 @@ def test_each_head_has_its_own_fields_whatever_stood_in_the_one_before(first: tu
 
 def test_without_fields_there_is_no_host() -> None:
     assert read_head(b"GET /v2/ HTTP/1.1\r\n\r\n", Fields()) is None
+
+
+@pytest.mark.parametrize("length", [3, 600])
+def test_a_line_is_read_as_it_was_before(length: int) -> None:
+    name = "n" * length
+    asked = [f"GET /v2/{name}/tags/list?n={number} HTTP/1.1" for number in (1, 2, 1)]
+    heads = [read_head(f"{line}\r\nhost: a\r\n\r\n".encode(), Fields()) for line in asked]
+    assert heads == [Head("GET", f"/v2/{name}/tags/list", b"n=%d" % number, {"host": "a"}) for number in (1, 2, 1)]
+    for _ in range(2):
+        assert read_head(f"GET /v2/{name}\t HTTP/1.1\r\nhost: a\r\n\r\n".encode(), Fields()) is None
