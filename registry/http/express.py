@@ -156,9 +156,10 @@ class Lane:
             content = b"" if entry.method == "HEAD" else _content_at_hand(answer.body)
             head = _head(answer, entry.request_id, closes=self.stopping or self.has_unread_body)
             entry.status = answer.status
-            await self._wire.send_at_once(head + content)
+            has_more = part is not None and len(content) < part.length
+            await self._wire.send_at_once(head + content, has_more=has_more)
             entry.sent_bytes = len(content)
-            if part is not None and not content:
+            if part is not None and has_more:
                 await self._send_file(express.exchange.registry, part, entry)
         finally:
             if part is not None:
@@ -166,12 +167,15 @@ class Lane:
 
     async def _send_file(self, registry: Registry, part: FileSlice, entry: Entry) -> None:
         """What is in memory goes straight to the socket, the rest by way of a thread, which may wait for the disk."""
-        position, stop = part.start, part.start + part.length
+        descriptor, position, stop = part.file.descriptor, part.start, part.start + part.length
+        sendable = 0
         while position < stop:
-            sent = 0
-            if part.file.content_hash is None:
-                sent = await self._wire.send_file(part.file.descriptor, position, stop - position)
+            if not sendable and part.file.content_hash is None:
+                sendable = self._wire.sendable(descriptor, position, stop - position)
+            sent = await self._wire.send_file(descriptor, position, sendable) if sendable else 0
+            sendable -= sent
             if not sent:
+                sendable = 0
                 piece = await blobs.read_piece(registry, part.file, position, min(_PIECE_BYTES, stop - position))
                 await self._wire.send(piece)
                 sent = len(piece)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import mmap
 import os
 import socket
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from registry.http.access_log import ClientGone
+from registry.http.resident import is_in_memory
 from registry.service.bodies import BodyInterrupted
 
 if TYPE_CHECKING:
@@ -22,9 +22,11 @@ _RECEIVE_BYTES = 64 * 1024
 _SEND_BYTES = 64 * 1024
 
 _WINDOW_BYTES = 1024 * 1024
-_PAGE_BYTES = mmap.PAGESIZE
 
-_libc = ctypes.CDLL(None)
+_send = ctypes.CDLL(None).send  # a descriptor that is trio's has no such method
+_send.restype = ctypes.c_ssize_t
+_send.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int]
+_WITH_MORE = socket.MSG_MORE | socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 
 
 class Wire:
@@ -55,10 +57,15 @@ class Wire:
                 except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
                     self._lose()
 
-    async def send_at_once(self, data: bytes) -> None:
-        """Likewise, without letting anybody else run where the socket takes it all; nobody else may be sending."""
+    async def send_at_once(self, data: bytes, *, has_more: bool = False) -> None:
+        """Likewise, without letting anybody else run where the socket takes it all; nobody else may be sending.
+
+        What ``has_more`` may wait a moment for what is sent next, and go out with it (send(2), MSG_MORE).
+        """
         sent = 0
-        if self._is_plain:
+        if self._is_plain and has_more:
+            sent = max(_send(self._number, data, len(data), _WITH_MORE), 0)
+        elif self._is_plain:
             try:
                 sent = os.write(self._number, data)
             except BlockingIOError:
@@ -68,26 +75,32 @@ class Wire:
         if sent < len(data):
             await self.send(memoryview(data)[sent:])
 
-    async def send_file(self, descriptor: int, start: int, length: int) -> int:
-        """Send what is in memory of a part of a file: how much of its beginning went out, 0 where none is there.
+    def sendable(self, descriptor: int, start: int, length: int) -> int:
+        """How much of the beginning of a part of a file ``send_file`` sends without waiting for a disk.
 
-        Nothing is sent where the bytes have to be seen by this process (TLS). Raises ClientGone.
+        Nothing where the bytes have to be seen by this process (TLS).
         """
         length = min(length, _WINDOW_BYTES)
-        if not self._is_plain or not _is_in_memory(descriptor, start, length):
-            return 0
+        return length if self._is_plain and is_in_memory(descriptor, start, length) else 0
+
+    async def send_file(self, descriptor: int, start: int, length: int) -> int:
+        """Send of a part of a file what the socket takes: how much, 0 where it can't be read. Raises ClientGone."""
+        while True:
+            try:
+                return os.sendfile(self._number, descriptor, start, length)
+            except BlockingIOError:
+                await self._wait_until_writable()
+            except (BrokenPipeError, ConnectionResetError):
+                self._lose()
+            except OSError:
+                return 0  # of the file: whoever reads it finds out
+
+    async def _wait_until_writable(self) -> None:
         try:
             with trio.fail_after(self._stall_seconds):
-                while True:
-                    try:
-                        return os.sendfile(self._number, descriptor, start, length)
-                    except BlockingIOError:
-                        await trio.lowlevel.wait_writable(self._number)
-        except (BrokenPipeError, ConnectionResetError, trio.TooSlowError, trio.ClosedResourceError):
+                await trio.lowlevel.wait_writable(self._number)
+        except (trio.TooSlowError, trio.ClosedResourceError):
             self._lose()
-        except OSError:
-            return 0  # of the file: whoever reads it finds out
-        return 0
 
     async def receive(self) -> bytes:
         """What arrives next, nothing at its end. Raises BrokenResourceError."""
@@ -167,22 +180,3 @@ class Wire:
         self.is_gone = True
         self._on_gone()
         raise ClientGone from None
-
-
-def _is_in_memory(descriptor: int, start: int, length: int) -> bool:
-    """Whether all of a part of a file is in memory, so that reading it waits for no disk (mincore(2)).
-
-    The kernel says so of a file to its owner; to others it says always yes.
-    """
-    first = start // _PAGE_BYTES * _PAGE_BYTES
-    span = start + length - first
-    pages = (ctypes.c_ubyte * -(-span // _PAGE_BYTES))()
-    try:  # private and writable, so that its address can be had; nothing is read or written by way of it
-        mapped = mmap.mmap(descriptor, span, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE, offset=first)
-    except (OSError, ValueError):  # of a file system that can't, or a file that is shorter
-        return False
-    with mapped:
-        byte = ctypes.c_char.from_buffer(mapped)
-        failed = _libc.mincore(ctypes.byref(byte), ctypes.c_size_t(span), pages)
-        del byte  # nothing may refer to a map that is closed
-    return not failed and all(pages)

@@ -120,6 +120,7 @@ async def test_what_was_asked_is_not_read_again_until_something_is_committed(dat
     assert [database.recall_now(count, name) for name in ("a", "b", "a")] == [0, 0, 0]
     assert read == ["a", "b"]
     await database.write(add, "a")
+    assert database.ask_now(names) == ["a"]  # by which the connection has seen the commit before
     assert [database.recall_now(count, name) for name in ("a", "b", "a")] == [1, 0, 1]
     assert read == ["a", "b"] * 2
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from registry.http.wire import _is_in_memory
+from registry.http.resident import is_in_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,4 +45,4 @@ def descriptor(tmp_path: Path) -> Iterator[int]:
     ],
 )
 def test_one_page_that_is_missing_is_seen(descriptor: int, start: int, length: int, *, expected: bool) -> None:
-    assert _is_in_memory(descriptor, start, length) is expected
+    assert is_in_memory(descriptor, start, length) is expected
