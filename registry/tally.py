@@ -45,3 +45,14 @@ class Histogram:
     def buckets(self) -> list[tuple[float, int]]:
         """Each upper bound, the last one infinite, and how many values are not above it."""
         return list(zip([*self._bounds, inf], accumulate(self._counts), strict=True))
+
+    def take(self) -> tuple[list[int], float]:
+        """What was observed, for ``add`` of another histogram of these bounds; this one begins at nothing then."""
+        taken = self._counts, self.total
+        self._counts, self.total = [0] * len(self._counts), 0.0
+        return taken
+
+    def add(self, taken: tuple[list[int], float]) -> None:
+        counts, total = taken
+        self._counts = [one + other for one, other in zip(self._counts, counts, strict=True)]
+        self.total += total

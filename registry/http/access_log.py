@@ -48,6 +48,7 @@ class Entry:
         "_path",
         "_record",
         "_values",
+        "is_here",
         "method",
         "principal",
         "received_bytes",
@@ -66,6 +67,8 @@ class Entry:
         self.request_id = f"{_RUN}-{next(_numbers):x}"
         self.route = ""
         self.principal: str | None = None
+        self.is_here = True
+        """Whether this process answers the request: another one counts and logs it otherwise."""
         self.status = 0
         self.received_bytes = 0
         self.sent_bytes = 0
@@ -78,6 +81,9 @@ class Entry:
 
     def end(self, unanswered: int = CLIENT_GONE) -> None:
         """Count the request and log it. ``unanswered`` is the status that counts where no answer has begun."""
+        if not self.is_here:
+            self._record.drop()
+            return
         seconds = self._record.end(self.status or unanswered, self.received_bytes, self.sent_bytes)
         values = self._values
         requests.write(

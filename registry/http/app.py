@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from registry.http.access_log import Entry
     from registry.http.answers import Answer
     from registry.http.monitor import Monitor
-    from registry.http.routes import Route
+    from registry.http.route import Route
     from registry.service.principals import Principal
     from registry.service.registry import Registry
 

@@ -9,10 +9,10 @@ import base64
 from typing import TYPE_CHECKING
 
 from registry.oci.errors import Unauthorized
-from registry.service.authentication import Basic, Bearer
+from registry.service.credentials import Basic, Bearer
 
 if TYPE_CHECKING:
-    from registry.service.authentication import Credentials
+    from registry.service.credentials import Credentials
 
 _LIMIT = 32 * 1024
 """Longest value of Authorization; the tokens of CI systems have a few kilobytes."""

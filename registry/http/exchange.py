@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from registry.http.access_log import Entry
     from registry.http.answers import Answer
     from registry.http.proxies import Origin
-    from registry.http.routes import Method, Route
+    from registry.http.route import Method, Route
     from registry.oci.names import RepositoryName
     from registry.service.bodies import Body
     from registry.service.principals import Principal

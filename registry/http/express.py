@@ -20,13 +20,13 @@ from registry.http.bodies import SizedBody, open_body
 from registry.http.exchange import Incoming
 from registry.http.heads import Fields, read_head
 from registry.http.proxies import Origin
-from registry.http.routes import ROUTES
 from registry.http.traffic import CLIENT_GONE
 from registry.service import blobs
+from registry.service.here import NotHere
 from registry.service.principals import UNIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from registry.http.answers import Answer
     from registry.http.bodies import ChunkedBody
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from registry.http.heads import Head
     from registry.http.limits import RequestLimit
     from registry.http.proxies import TrustedProxies
-    from registry.http.routes import Route
+    from registry.http.route import Route
     from registry.http.wire import Wire
     from registry.service.registry import Registry
 
@@ -42,8 +42,6 @@ _PIECE_BYTES = 256 * 1024
 
 _SMALL_BYTES = 16 * 1024
 """As much of a file is sent together with the head."""
-
-_ROUTES = {route.name: route for route in ROUTES}
 
 _KEPT_PATH_LENGTH = 512
 _KEPT_PATHS = 1024
@@ -55,10 +53,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Express:
-    """What the lanes of a site's connections have in common, by the settings of the moment."""
+    """What the lanes of a site's connections have in common, by the settings of the moment.
+
+    ``routes`` are the end points that are answered here, by their names.
+    """
 
     exchange: Exchange
     proxies: TrustedProxies
+    routes: Mapping[str, Route]
     limit: RequestLimit | None = None
 
 
@@ -103,14 +105,15 @@ class Lane:
 
     async def _take(self, express: Express, head: Head, received: bytes) -> bool:
         """Answer a request, with whose head this was received; False where that is not for this lane."""
-        found = _recall_route(head.path) if len(head.path) <= _KEPT_PATH_LENGTH else _find_route(head.path)
-        if found is None or not found[0].has(head.method):
+        find = _recall_route if len(head.path) <= _KEPT_PATH_LENGTH else _find_route
+        name, path_values = find(head.path)
+        route = express.routes.get(name)
+        if route is None or not route.has(head.method):
             return False
         origin = self._origin(express, head)
         if express.limit is not None and not express.limit.admits(origin.address):
             return False
         self._on_request()
-        route, path_values = found
         entry = Entry(express.exchange.monitor.traffic, head.method, head.path, origin.address)
         self._body = self._no_body if not received and head.is_alone else open_body(head, self._wire, received)
         incoming = Incoming(
@@ -121,6 +124,8 @@ class Lane:
             answer = await express.exchange.answer(incoming, route, path_values)
             self._finish_body()
             await self._send(express, answer, entry)
+        except NotHere:
+            entry.is_here = False
         except ClientGone:
             raise
         except Exception:
@@ -130,7 +135,7 @@ class Lane:
         finally:
             entry.received_bytes = self._body.taken
             entry.end(unanswered)
-        return True
+        return entry.is_here
 
     def _finish_body(self) -> None:
         if self._body is self._no_body:
@@ -194,29 +199,29 @@ def _content_at_hand(body: bytes | FileSlice) -> bytes:
     return blobs.read_now(body.file.descriptor, body.start, body.length) or b""
 
 
-def _find_route(path: str) -> tuple[Route, dict[str, str]] | None:
-    """What the path leads to, of what is answered here: always the same as Quart's router finds."""
+def _find_route(path: str) -> tuple[str, dict[str, str]]:
+    """The end point that the path leads to, of what is answered here; always the same as Quart's router finds."""
     if path == "/v2/":
-        return _ROUTES["version"], {}
+        return "version", {}
     parts = path.rsplit("/", 2)
     if len(parts) < 3 or not parts[0].startswith("/v2/") or "//" in path:
-        return None
+        return "", {}
     return _route_below(parts[0].removeprefix("/v2/"), parts[1], parts[2])
 
 
-def _route_below(name: str, kind: str, last: str) -> tuple[Route, dict[str, str]] | None:
+def _route_below(name: str, kind: str, last: str) -> tuple[str, dict[str, str]]:
     match kind:
         case "manifests" if last:
-            return _ROUTES["manifest"], {"name": name, "reference": last}
+            return "manifest", {"name": name, "reference": last}
         case "blobs" if ":" in last:
-            return _ROUTES["blob"], {"name": name, "digest": last}
+            return "blob", {"name": name, "digest": last}
         case "tags" if last == "list":
-            return _ROUTES["tags"], {"name": name}
+            return "tags", {"name": name}
         case "uploads" if last and name.endswith("/blobs"):
-            return _ROUTES["upload"], {"name": name.removesuffix("/blobs"), "upload_id": last}
+            return "upload", {"name": name.removesuffix("/blobs"), "upload_id": last}
         case "uploads" if name.endswith("/blobs"):
-            return _ROUTES["uploads"], {"name": name.removesuffix("/blobs")}
-    return None
+            return "uploads", {"name": name.removesuffix("/blobs")}
+    return "", {}
 
 
 _recall_route = lru_cache(maxsize=_KEPT_PATHS)(_find_route)

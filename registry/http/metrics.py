@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from registry.http.answers import Answer
-from registry.http.traffic import add
+from registry.http.traffic_families import add
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,6 +156,7 @@ class _Times(Collector):
 
 async def get(registry: Registry, request: Request) -> Answer:
     monitor = request.monitor
+    await monitor.gather()
     expires_at = None if monitor.certificates is None else monitor.certificates.expires_at
     state = _State(await registry.status.read(exact=False), expires_at)
     pieces = []

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from registry.http.traffic import Traffic
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from registry.http.certificates import Certificates
 
 
@@ -17,3 +19,9 @@ class Monitor:
 
     traffic: Traffic = field(default_factory=Traffic)
     certificates: Certificates | None = None
+    sources: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    """Each brings here what other processes have counted."""
+
+    async def gather(self) -> None:
+        for source in self.sources:
+            await source()

@@ -1,9 +1,7 @@
-"""Every end point: its path, its methods, and the action that each performs."""
+"""Every end point."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final
 
 from registry.http import (
@@ -20,39 +18,8 @@ from registry.http import (
     tokens,
     uploads,
 )
-from registry.http.answers import Answer
+from registry.http.route import Method, Route
 from registry.service.access import Action
-
-Handler = Callable[..., Awaitable[Answer]]
-"""``await handler(registry, request, **path_values)``; the path's ``name`` comes as ``repository``, parsed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    handler: Handler
-    action: Action
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """``path`` is a werkzeug rule, whose last slash may be left out; ``name`` is the end point's name in logs."""
-
-    name: str
-    path: str
-    methods: dict[str, Method]
-
-    @property
-    def all_methods(self) -> dict[str, Method]:
-        """HEAD of one that only has GET is GET, whose body the server leaves out."""
-        return {"HEAD": self.methods["GET"], **self.methods} if "GET" in self.methods else self.methods
-
-    def has(self, name: str) -> bool:
-        return name in self.methods or (name == "HEAD" and "GET" in self.methods)
-
-    def method(self, name: str) -> Method:
-        """Of those that it has."""
-        return self.methods["GET"] if name not in self.methods and name == "HEAD" else self.methods[name]
-
 
 _PULL, _PUSH, _DELETE = Action.PULL, Action.PUSH, Action.DELETE
 
@@ -98,6 +65,11 @@ ROUTES: Final = (
         },
     ),
 )
+
+LANE_ROUTES: Final = {
+    route.name: route for route in ROUTES if route.name in {"version", "tags", "manifest", "blob", "uploads", "upload"}
+}
+"""What the express lane answers, by name."""
 
 MONITOR_ROUTES: Final = (
     Route("metrics", "/metrics", {"GET": Method(metrics.get, Action.PROBE)}),

@@ -14,7 +14,7 @@ from registry.http.errors import no_route_answer
 from registry.http.parameters import form, required
 from registry.oci.errors import ParameterInvalid, Unauthorized
 from registry.oci.scopes import parse_scopes
-from registry.service.authentication import Basic
+from registry.service.credentials import Basic
 from registry.service.principals import ANONYMOUS
 from registry.service.tokens import Login
 

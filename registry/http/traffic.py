@@ -1,26 +1,22 @@
-"""Requests as they are counted for Prometheus, under the names and labels that distribution gave them.
+"""Requests as they are counted, by end point, method and status.
 
 Whoever answers a request calls ``begin``, ``Record.route`` as soon as the end point is known, and ``Record.end``
 whatever became of it; that costs a few microseconds. What a client sends makes no label: end points are those of
 the table, methods and statuses are known ones.
 
-Source: distribution, registry/api/v2/routes.go and registry/handlers/app.go; docker/go-metrics, handler.go; the words
-for methods are those of prometheus/client_golang, promhttp/instrument_server.go.
+Source: distribution, registry/api/v2/routes.go; the words for methods are those of prometheus/client_golang,
+promhttp/instrument_server.go.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
-
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
+from typing import TYPE_CHECKING, Any, Final
 
 from registry.tally import BYTES, SECONDS, Histogram
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Hashable, Iterator, Mapping
 
     from prometheus_client.core import Metric
 
@@ -51,13 +47,7 @@ CLIENT_GONE = 499
 """The code of a request whose client went away before an answer began, as nginx logs it."""
 
 
-def add(family: HistogramMetricFamily, histogram: Histogram, *labels: str) -> None:
-    """One more of a family, its bounds written as Go writes them."""
-    buckets = [(floatToGoString(bound), float(count)) for bound, count in histogram.buckets()]  # type: ignore[no-untyped-call]
-    family.add_metric(labels, buckets, histogram.total)
-
-
-class _Handled:
+class Handled:
     """What is counted of one end point."""
 
     __slots__ = ("in_flight", "methods", "request_bytes", "response_bytes")
@@ -69,6 +59,31 @@ class _Handled:
         self.methods: dict[str, tuple[dict[int, int], Histogram]] = {}
         """By method: how often each status was answered, and how long it took."""
 
+    @property
+    def is_of_interest(self) -> bool:
+        """Whether there is anything to tell of it."""
+        return bool(self.methods or self.in_flight)
+
+    def take(self) -> dict[str, Any]:
+        """All that was counted, which begins at nothing then; and how many are in flight."""
+        methods = {
+            method: ({str(code): times for code, times in codes.items()}, seconds.take())
+            for method, (codes, seconds) in self.methods.items()
+        }
+        self.methods = {}
+        sizes = self.request_bytes.take(), self.response_bytes.take()
+        return {"in_flight": self.in_flight, "methods": methods, "sizes": sizes}
+
+    def add(self, taken: dict[str, Any]) -> None:
+        """What another process has taken; those in flight there stay its own."""
+        for method, (more_codes, took) in taken["methods"].items():
+            codes, seconds = self.methods.setdefault(method, ({}, Histogram(SECONDS)))
+            for code, times in more_codes.items():
+                codes[int(code)] = codes.get(int(code), 0) + times
+            seconds.add(took)
+        for sizes, more in zip((self.request_bytes, self.response_bytes), taken["sizes"], strict=True):
+            sizes.add(more)
+
 
 class Record:
     """One request and its answer."""
@@ -78,7 +93,7 @@ class Record:
     def __init__(self, traffic: Traffic, method: str) -> None:
         self._traffic = traffic
         self._method = _METHODS.get(method, _UNKNOWN)
-        self._handled: _Handled | None = None
+        self._handled: Handled | None = None
         self._is_counted = True
         self._began = time.perf_counter()
 
@@ -109,48 +124,41 @@ class Record:
         seconds.observe(took)
         return took
 
+    def drop(self) -> None:
+        """In the place of ``end``: another process answers the request, and counts it."""
+        if self._handled is not None:
+            self._handled.in_flight -= 1
 
-class Traffic(Collector):
+
+class Traffic:
     """The requests of one daemon since it started."""
 
     def __init__(self) -> None:
-        self.handled = {name: _Handled() for name in (*HANDLERS.values(), _ELSEWHERE)}
+        self.handled = {name: Handled() for name in (*HANDLERS.values(), _ELSEWHERE)}
+        self._elsewhere: dict[Hashable, dict[str, int]] = {}
+        """How many are in flight in other processes."""
 
     def begin(self, method: str) -> Record:
         return Record(self, method)
 
-    def collect(self) -> Iterator[Metric]:
-        in_flight = GaugeMetricFamily(
-            "registry_http_in_flight_requests", "Requests that are being answered", labels=["handler"]
-        )
-        for handler, handled in self.handled.items():
-            in_flight.add_metric([handler], handled.in_flight)
-        yield in_flight
-        yield from self._requests()
-        for name, text in (
-            ("request", "Bytes of the bodies of requests, as far as they were read"),
-            ("response", "Bytes of the bodies of answers, as far as they were sent"),
-        ):
-            sizes = HistogramMetricFamily(f"registry_http_{name}_size_bytes", text, labels=["handler"])
-            for handler, handled in self.handled.items():
-                size = handled.request_bytes if name == "request" else handled.response_bytes
-                if size.count:  # 24 lines each
-                    add(sizes, size, handler)
-            yield sizes
+    def in_flight(self, handler: str) -> int:
+        return self.handled[handler].in_flight + sum(flying.get(handler, 0) for flying in self._elsewhere.values())
 
-    def _requests(self) -> Iterator[Metric]:
-        requests = CounterMetricFamily(
-            "registry_http_requests", "Requests that were answered", labels=["handler", "method", "code"]
-        )
-        durations = HistogramMetricFamily(
-            "registry_http_request_duration_seconds",
-            "From the end of a request's head to the end of its answer",
-            labels=["handler", "method"],
-        )
-        for handler, handled in self.handled.items():
-            for method, (codes, seconds) in handled.methods.items():
-                for code, count in codes.items():
-                    requests.add_metric([handler, method, str(code)], count)
-                add(durations, seconds, handler, method)
-        yield requests
-        yield durations
+    def take(self) -> dict[str, Any]:
+        """What another process's ``add`` takes, in the forms of JSON; counting begins at nothing."""
+        return {handler: handled.take() for handler, handled in self.handled.items() if handled.is_of_interest}
+
+    def add(self, source: Hashable, taken: dict[str, Any]) -> None:
+        """Count what ``source`` has taken since it was last asked; what is in flight there replaces what was."""
+        for handler, counts in taken.items():
+            self.handled[handler].add(counts)
+        self._elsewhere[source] = {handler: counts["in_flight"] for handler, counts in taken.items()}
+
+    def forget(self, source: Hashable) -> None:
+        """It has ended, and nothing is in flight there."""
+        self._elsewhere.pop(source, None)
+
+    def collect(self) -> Iterator[Metric]:
+        from registry.http import traffic_families  # noqa: PLC0415 (on use: who only counts does without its library)
+
+        yield from traffic_families.collect(self)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from registry.oci.errors import ParameterInvalid
-from registry.service.authentication import ROBOT_SECRET_PREFIX
 from registry.service.issuers import looks_like_jwt
 from registry.service.passwords import PASSWORD_LIMIT_BYTES
 from registry.service.principals import ROBOT_PREFIX, Kind
+from registry.service.standing import ROBOT_SECRET_PREFIX
 from registry.service.subjects import require_known_if_unusual
 from registry.store import accounts, audit, rules
 

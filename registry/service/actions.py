@@ -22,7 +22,7 @@ ACTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "Files.publish": (_FILES, "Move"),
     "Files.size_of_blob": (_FILES, "Stat"),
     "Files.remove_blob": (_FILES, "Delete"),
-    "Database._read": (_DATABASE, "Read"),
+    "Readers._read": (_DATABASE, "Read"),
     "Writer._commit": (_DATABASE, "Commit"),
 }
 """Driver and action of what is called in a hop, by its qualified name. Other hops are rare, and not told of."""

@@ -2,64 +2,51 @@
 
 from __future__ import annotations
 
-import hmac
-import re
 import sqlite3
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
 import trio
 
 from registry.oci.errors import Unauthorized
+from registry.service.credentials import Basic
 from registry.service.issuers import Issuers, TokenRefused, looks_like_jwt
+from registry.service.known_passwords import KnownPasswords
 from registry.service.passwords import Passwords
-from registry.service.principals import ANONYMOUS, ROBOT_PREFIX, UNIX, Kind, Principal, anonymous_at
+from registry.service.principals import ROBOT_PREFIX, UNIX, Kind, Principal, anonymous_at
+from registry.service.standing import (
+    ROBOT_SECRET_PREFIX,
+    Standing,
+    is_alive,
+    is_use_news,
+    kind_of,
+    robot_number,
+    robot_principal,
+    secret_in,
+    user_principal,
+)
 from registry.service.throttle import Buckets, Throttle
-from registry.service.tokens import TOKEN, Login, hash_of, principal_of
+from registry.service.tokens import TOKEN, Login
 from registry.service.users import Users
 from registry.store import accounts, audit
-from registry.store.clock import wall_ms
 from registry.store.space import StorageFull
 
 if TYPE_CHECKING:
+    from registry.service.credentials import Credentials
     from registry.service.policy import AccessPolicy
     from registry.service.registry import Registry
     from registry.store.accounts import Account
-
-ROBOT_SECRET_PREFIX = "rt_"  # noqa: S105
-_ROBOT_SECRET = re.compile(rf"{ROBOT_SECRET_PREFIX}([0-9]{{1,18}})_[A-Za-z0-9_-]{{43}}", re.ASCII)
-
-_USED_MS = 3600 * 1000
-"""How exactly the last use of an account is known."""
 
 _NAME_LIMIT = 255
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Basic:
-    """RFC 7617."""
-
-    name: str
-    password: str
-
-
-@dataclass(frozen=True, slots=True)
-class Bearer:
-    """RFC 6750."""
-
-    token: str
-
-
-Credentials = Basic | Bearer | None
-
-
-class Authentication:
+class Authentication(Standing):
     def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+        super().__init__(registry)
+        self.known_passwords = KnownPasswords()
         self._users = Users(registry)
         self._throttle = Throttle()
         self._secret_throttle = Throttle()
@@ -71,7 +58,7 @@ class Authentication:
     def open(self) -> None:
         """Once the database is open."""
         decoy_key = self._registry.database.read_now(accounts.decoy_key)
-        self._passwords = Passwords(self._users, self._throttle, decoy_key)
+        self._passwords = Passwords(self._users, self._throttle, decoy_key, known=self.known_passwords)
 
     def follow(self, policy: AccessPolicy) -> None:
         """Raises HtpasswdInvalid, and then nothing has changed."""
@@ -87,7 +74,7 @@ class Authentication:
         if isinstance(credentials, Basic):
             return (await self.log_in(credentials.name, credentials.password, address)).principal
         login = await self._log_in_by_secret(credentials.token, address)
-        principal = self._by_token(credentials.token, "access", address) if login is None else login.principal
+        principal = self.by_token(credentials.token, "access", address) if login is None else login.principal
         if principal is None:
             raise Unauthorized("the token is unknown, or has expired", is_token_bad=True)
         return principal
@@ -97,20 +84,18 @@ class Authentication:
 
         Raises Unauthorized, TooManyRequests.
         """
-        # The name of a robot has a colon, at which Basic credentials are split (RFC 7617, section 2).
-        secret = password.rpartition(":")[2] if f"{name}:" == ROBOT_PREFIX else password
-        login = await self._log_in_by_secret(secret, address)
+        login = await self._log_in_by_secret(secret_in(name, password), address)
         if login is not None:
             return login
         stored = await self._passwords.check(_counted(address), name, password)
         if stored is None:
             raise await self._refused(name, address, "wrong name or password")
         await self._note_use(self._account(name))
-        return Login(Principal(name, key="password", address=address, credential=hash_of(stored)))
+        return Login(user_principal(name, stored, address))
 
     async def resume(self, text: str, address: str) -> Login:
         """By a refresh token. Raises Unauthorized, TooManyRequests."""
-        principal = self._by_token(text, "refresh", address)
+        principal = self.by_token(text, "refresh", address)
         if principal is None:
             raise await self._refused_secret("", address, "refresh token unknown, or of no use any more")
         return Login(principal)
@@ -129,55 +114,29 @@ class Authentication:
         """What is stored of a password (see ``passwords.hash_password``)."""
         return await self._passwords.hash(password)
 
-    def _by_token(self, text: str, kind: str, address: str) -> Principal | None:
-        """Whose token it is; None for one that is unknown, has expired, or is of no use any more."""
-        token = self._registry.tokens.find(text, kind)
-        if token is None:
-            return None
-        principal = replace(principal_of(token, kind_of(token.principal)), address=address)
-        return principal if self.is_current(principal) else None
+    def _stored(self, name: str) -> str | None:
+        return self._users.find(name)
 
-    def is_current(self, principal: Principal) -> bool:
-        """Whether it is still there, with the password or secret that it proved itself by."""
-        match principal.kind:
-            case Kind.ANONYMOUS | Kind.OPERATOR:
-                return True
-            case Kind.ROBOT:
-                account = self._account(principal.name)
-                if account is None or not _is_alive(account):
-                    return False
-                return hash_of(account.secret_hash) == principal.credential
-            case Kind.EXTERNAL:
-                return self._issuers.is_configured(principal.name.partition(":")[0])
-            case _:
-                stored = self._users.find(principal.name)
-                return stored is not None and hash_of(stored) == principal.credential
+    def _is_issuer(self, name: str) -> bool:
+        return self._issuers.is_configured(name)
 
     async def _log_in_by_secret(self, secret: str, address: str) -> Login | None:
         """None for what is neither a robot's secret nor an issuer's token. Raises Unauthorized, TooManyRequests."""
-        robot = _ROBOT_SECRET.fullmatch(secret)
-        if robot is not None:
-            return await self._log_in_robot(int(robot[1]), secret, address)
+        number = robot_number(secret)
+        if number is not None:
+            return await self._log_in_robot(number, secret, address)
         if self._issuers and looks_like_jwt(secret):
             return await self._log_in_external(secret, address)
         return None
 
     async def _log_in_robot(self, number: int, secret: str, address: str) -> Login:
-        account = self._robot(number, secret)
+        account = self.robot(number, secret)
         if account is None:
             raise await self._refused_secret(ROBOT_PREFIX, address, "unknown secret of a robot")
-        if not _is_alive(account):
+        if not is_alive(account):
             raise await self._refused_secret(account.name, address, "the robot has expired")
         await self._note_use(account)
-        credential = hash_of(account.secret_hash)
-        principal = Principal(account.name, Kind.ROBOT, key="secret", address=address, credential=credential)
-        return Login(principal, account.expires_ms)
-
-    def _robot(self, number: int, secret: str) -> Account | None:
-        account = self._registry.database.ask_now(accounts.find_by_id, number)
-        if account is None or account.kind != Kind.ROBOT:
-            return None
-        return account if hmac.compare_digest(hash_of(secret), account.secret_hash) else None
+        return Login(robot_principal(account, address), account.expires_ms)
 
     async def _log_in_external(self, token: str, address: str) -> Login:
         try:
@@ -207,22 +166,10 @@ class Authentication:
 
     async def _note_use(self, account: Account | None) -> None:
         """Remember when an account was last used; a disk that is full keeps nobody out."""
-        if account is None or (account.used_ms or 0) > wall_ms() - _USED_MS:
+        if account is None or not is_use_news(account):
             return
         with suppress(sqlite3.Error, StorageFull, OSError):
             await self._registry.database.write(accounts.set_used, account.id)
-
-    def _account(self, name: str) -> Account | None:
-        return self._registry.database.ask_now(accounts.find, name)
-
-
-def kind_of(name: str) -> Kind:
-    """What a principal's name says of it."""
-    if name == ANONYMOUS.name:
-        return Kind.ANONYMOUS
-    if name.startswith(ROBOT_PREFIX):
-        return Kind.ROBOT
-    return Kind.EXTERNAL if ":" in name else Kind.USER
 
 
 def _is_secret(name: str) -> bool:
@@ -234,7 +181,3 @@ def _is_secret(name: str) -> bool:
 def _counted(address: str) -> str | None:
     """The address for the throttle: all clients of a unix socket have one, which says nothing of them."""
     return None if address == UNIX else address
-
-
-def _is_alive(account: Account) -> bool:
-    return account.expires_ms is None or account.expires_ms > wall_ms()

@@ -16,14 +16,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
-from collections import OrderedDict
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
 from registry.oci.errors import TooManyRequests
+from registry.service.known_passwords import KnownPasswords, encoded
 from registry.store.hops import Hops
 
 if TYPE_CHECKING:
@@ -46,8 +45,6 @@ _NOBODY = f"$argon2id$v=19$m={_MEMORY_KIB},t={_TIME_COST},p={_PARALLELISM}${'A' 
 _BCRYPT_LIMIT_BYTES = 72
 _WAITING_LIMIT = 100
 _WAITING_SECONDS = 5.0
-_KNOWN_LIMIT = 10_000
-_KNOWN_SECONDS = 3600.0
 
 
 class Hashes(Protocol):
@@ -78,6 +75,7 @@ class Passwords:
         *,
         threads: int | None = None,
         hops: Hops | None = None,
+        known: KnownPasswords | None = None,
     ) -> None:
         threads = max(1, len(os.sched_getaffinity(0)) // 2) if threads is None else threads
         self._hashes = hashes
@@ -85,18 +83,11 @@ class Passwords:
         self._decoy_key = hashlib.blake2b(decoy_key, digest_size=32).digest()
         self._slots = trio.CapacityLimiter(threads)
         self._hops = Hops(threads=threads) if hops is None else hops
-        self._known_key = secrets.token_bytes(32)
-        self._known: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
+        self._known = KnownPasswords() if known is None else known
 
     def is_known_good(self, name: str, password: str, stored: str | None) -> bool:
         """Whether the password has matched ``stored``, which is the name's hash now, and was used in the last hour."""
-        key = self._known_as(name, password)
-        matched, until = self._known.pop(key, (None, 0.0))
-        now = trio.current_time()
-        if matched is None or matched != stored or now >= until:
-            return False
-        self._known[key] = (matched, now + _KNOWN_SECONDS)
-        return True
+        return self._known.is_good(name, password, stored)
 
     async def check(self, address: str | None, name: str, password: str) -> str | None:
         """The stored hash that the password matches now, None where it is wrong; what is wrong has been counted.
@@ -109,7 +100,7 @@ class Passwords:
         if self.is_known_good(name, password, stored):
             return stored
         self._throttle.require(address, name)
-        if len(_encoded(password)) > PASSWORD_LIMIT_BYTES:
+        if len(encoded(password)) > PASSWORD_LIMIT_BYTES:
             self._throttle.failed(address, name)
             return None
         async with self._slot():
@@ -149,30 +140,23 @@ class Passwords:
             self._slots.release()
 
     def _remember(self, name: str, password: str, stored: str) -> None:
-        self._known[self._known_as(name, password)] = (stored, trio.current_time() + _KNOWN_SECONDS)
-        if len(self._known) > _KNOWN_LIMIT:
-            self._known.popitem(last=False)
-
-    def _known_as(self, name: str, password: str) -> bytes:
-        text = _encoded(name)
-        content = b"%d:%b%b" % (len(text), text, _encoded(password))
-        return hashlib.blake2b(content, key=self._known_key, digest_size=32).digest()
+        self._known.remember(name, password, stored)
 
     def _fraction(self, name: str) -> float:
-        drawn = hashlib.blake2b(_encoded(name), key=self._decoy_key, digest_size=8).digest()
+        drawn = hashlib.blake2b(encoded(name), key=self._decoy_key, digest_size=8).digest()
         return (int.from_bytes(drawn, "big") >> 11) / 2**53  # as many bits as a float holds: never 1
 
 
 def hash_password(password: str) -> str:
     """By argon2id (RFC 9106), in its text form; takes some 40 ms of a core and 19 MiB. Raises ValueError."""
-    if not 0 < len(_encoded(password)) <= PASSWORD_LIMIT_BYTES:
+    if not 0 < len(encoded(password)) <= PASSWORD_LIMIT_BYTES:
         raise ValueError(f"a password has 1 to {PASSWORD_LIMIT_BYTES} bytes")
-    return _hasher().hash(_encoded(password))
+    return _hasher().hash(encoded(password))
 
 
 def verify(stored: str, password: str) -> bool:
     """Whether the password is the one that was stored. Raises ValueError for what is no hash by argon2 or bcrypt."""
-    content = _encoded(password)
+    content = encoded(password)
     if stored.startswith("$argon2"):
         return _verify_argon2(stored, content)
     return _verify_bcrypt(stored, content)
@@ -199,8 +183,3 @@ def _hasher() -> PasswordHasher:
     from argon2 import PasswordHasher  # noqa: PLC0415 (on use)
 
     return PasswordHasher(memory_cost=_MEMORY_KIB, time_cost=_TIME_COST, parallelism=_PARALLELISM)
-
-
-def _encoded(text: str) -> bytes:
-    """As it was sent. What is no text (a lone surrogate) has a form too, so that no input is an error."""
-    return text.encode("utf-8", "surrogatepass")

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from registry.oci.errors import ParameterInvalid
 from registry.service import rules
 from registry.service.accounts import unknown
-from registry.service.authentication import ROBOT_SECRET_PREFIX
 from registry.service.principals import Kind
+from registry.service.standing import ROBOT_SECRET_PREFIX
 from registry.service.tokens import hash_of
 from registry.store import accounts, audit
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from registry.oci.errors import ParameterInvalid
 from registry.oci.rights import Right, parse_rights, words_of
 from registry.service.access import Action
-from registry.service.authentication import kind_of
 from registry.service.principals import ANONYMOUS, AUTHENTICATED, GROUP_PREFIX, Kind, Principal
+from registry.service.standing import kind_of
 from registry.service.subjects import is_known, require_known_if_unusual
 from registry.store import accounts, audit, rules
 

@@ -10,7 +10,7 @@ import pytest
 
 from registry.http.credentials import parse_authorization
 from registry.oci.errors import Unauthorized
-from registry.service.authentication import Basic, Bearer
+from registry.service.credentials import Basic, Bearer
 from registry.service.policy import AccessPolicy, Policy
 from registry.store import accounts, rules
 from tests.http.access_columns import PASSWORD, basic, bearer, weak

@@ -12,7 +12,7 @@ from registry.oci.errors import ParameterInvalid, Unauthorized
 from registry.oci.rights import Right
 from registry.oci.scopes import Scope
 from registry.service import accounts, audit, robots, rules
-from registry.service.authentication import Bearer
+from registry.service.credentials import Bearer
 from registry.service.policy import AccessPolicy, Policy
 from registry.service.principals import Kind
 from registry.store import accounts as store_accounts

@@ -10,7 +10,7 @@ import bcrypt
 import pytest
 
 from registry.oci.errors import Unauthorized
-from registry.service.authentication import Authentication, Basic, Bearer
+from registry.service.credentials import Basic, Bearer
 from registry.service.policy import AccessPolicy, Policy
 from registry.service.principals import ANONYMOUS, Kind
 from registry.service.tokens import Login, hash_of
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from registry.service.authentication import Authentication
     from registry.service.registry import Registry
     from registry.store.transactions import WriteTx
     from tests.tools.life import Life

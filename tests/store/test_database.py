@@ -137,7 +137,7 @@ async def test_what_another_process_commits_is_seen_at_once(database: Database, 
 
 
 async def test_only_so_much_is_kept(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("registry.store.database._RECALLED", 3)
+    monkeypatch.setattr("registry.store.readers._RECALLED", 3)
 
     def echo(tx: ReadTx, number: int) -> tuple[int, int]:
         return number, len(asked.append(number) or asked)
