@@ -47,9 +47,14 @@ def main() -> None:
 @data_option
 @_listen_option
 @click.option("--read-only", is_flag=True, help="Answer pulls and discovery, and 405 to whatever changes something.")
-def serve(file: Path | None, data: str | None, listen: tuple[str, ...], *, read_only: bool) -> None:
+@click.option("--read-workers", metavar="N|auto", help="Processes that answer pulls beside the main one. [default: 0]")
+def serve(
+    file: Path | None, data: str | None, listen: tuple[str, ...], *, read_only: bool, read_workers: str | None
+) -> None:
     """Run the registry until SIGTERM or Ctrl-C."""
-    flags = {"access.read_only": True} if read_only else {}
+    flags: dict[str, Any] = {"access.read_only": True} if read_only else {}
+    if read_workers is not None:
+        flags["http.read_workers"] = read_workers
     settings, _ = load(file, data, listen, **flags)
     logs.set_up(settings.log)
 

@@ -36,6 +36,7 @@ class HttpSettings:
     drain_seconds: float = 10.0
     external_url: str = ""
     head_seconds: float = 10.0
+    read_workers: quantities.Processes = "0"
     stall_seconds: float = 60.0
     tls_certificate: str = ""
     tls_client_ca: str = ""

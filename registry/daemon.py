@@ -22,6 +22,8 @@ from registry.front import Front
 from registry.http.listeners import adopt, describe, listen
 from registry.http.server import Server
 from registry.policies import policy_of
+from registry.quantities import processes
+from registry.read_workers import ReadWorkers
 from registry.reload import Reload, limits_of, require_access
 from registry.service.registry import open_registry
 
@@ -65,16 +67,19 @@ async def run(settings: Settings, read: Callable[[], Settings]) -> None:
             require_access(settings, addresses)
             admin = stack.enter_context(admin_site(registry, data, front.monitor))
             server = Server(limits_of(settings))
-            sites = [*front.sites(listeners, registry), *front.monitor_sites(monitors, registry)]
+            read_workers = ReadWorkers(_count_read_workers(settings, addresses), settings, registry, front.monitor)
+            sites = [*front.sites(listeners, registry, read_workers), *front.monitor_sites(monitors, registry)]
             async with trio.open_nursery() as nursery:
-                reload = Reload(settings, read, addresses, registry, server, front)
+                reload = Reload(settings, read, addresses, registry, server, front, read_workers)
                 nursery.start_soon(_obey, signals, server, nursery, reload)
                 nursery.start_soon(front.watch)
                 nursery.start_soon(_feed_watchdog, registry)
+                await nursery.start(read_workers.run)
                 _announce(settings, addresses, [describe(listener) for listener in monitors])
                 _warn(settings, addresses, registry)
                 systemd.notify("READY=1")
                 await server.run([*sites, admin])
+                read_workers.end()
                 nursery.cancel_scope.cancel()
     log.info("stopped")
 
@@ -127,6 +132,16 @@ async def _feed_watchdog(registry: Registry) -> None:
         else:
             log.error("the watchdog is not fed", reason=failure)
         await trio.sleep(seconds / _WATCHDOG_MEALS)
+
+
+def _count_read_workers(settings: Settings, addresses: Sequence[str]) -> int:
+    """None where they would have nothing to do."""
+    number = processes(settings.http.read_workers, len(os.sched_getaffinity(0)))
+    is_tls = bool(settings.http.tls_certificate)
+    if number and is_tls and not any(address.startswith("unix:") for address in addresses):
+        log.warning("no read workers: all clients come by TLS, which the main process speaks alone")
+        return 0
+    return number
 
 
 def _end_anyway_after(seconds: float) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
     from registry.config import HttpSettings
+    from registry.http.dealing import Dealer
     from registry.service.registry import Registry
 
 _DESCRIPTORS_EACH = 2
@@ -49,21 +50,27 @@ class Front:
         self._app: ASGIFramework
         self._express: Express
 
-    def sites(self, listeners: Sequence[trio.SocketListener], registry: Registry) -> list[Site]:
-        """TLS is spoken on the network, not on this machine's unix sockets."""
+    def sites(
+        self, listeners: Sequence[trio.SocketListener], registry: Registry, dealer: Dealer | None = None
+    ) -> list[Site]:
+        """TLS is spoken on the network, not on this machine's unix sockets, and by this process alone."""
         self._registry = registry
         self._answer_by(self._settings)
         return [
             Site(
                 listener,
                 self._answer,
-                None if listener.socket.family == socket.AF_UNIX else self._certificates,
+                self._certificates_for(listener),
                 self._places,
                 self.monitor.traffic,
                 lambda: self._express,
+                dealer if self._certificates_for(listener) is None else None,
             )
             for listener in listeners
         ]
+
+    def _certificates_for(self, listener: trio.SocketListener) -> Certificates | None:
+        return None if listener.socket.family == socket.AF_UNIX else self._certificates
 
     def monitor_sites(self, listeners: Sequence[trio.SocketListener], registry: Registry) -> list[Site]:
         """Where /metrics is told to whoever asks, and nothing can be pulled or pushed: in plain HTTP."""

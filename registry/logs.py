@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as _json_text
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from structlog.typing import EventDict, Processor, WrappedLogger
-
-    from registry.config import LogSettings
 
 _LEVELS = logging.getLevelNamesMapping()
 
@@ -34,7 +32,17 @@ _processors: list[Processor] = []
 """Of all loggers, which keep this list from their first use on: what is put into it counts for them too."""
 
 
-def set_up(settings: LogSettings) -> None:
+class Form(Protocol):
+    """How the log looks: see ``LogSettings``."""
+
+    @property
+    def format(self) -> str: ...
+
+    @property
+    def level(self) -> str: ...
+
+
+def set_up(settings: Form) -> None:
     """Write to standard error, or to the journal where that is there. Can be done again.
 
     ``auto`` means the journal where standard error leads to it, for people on a terminal, JSON elsewhere.

@@ -14,6 +14,7 @@ Size = Annotated[str, "size"]
 OptionalSize = Annotated[str, "size or nothing"]
 OptionalCount = Annotated[int, "count or 0"]
 OptionalRate = Annotated[float, "rate or 0"]
+Processes = Annotated[str, "processes"]
 
 MAY_BE_ZERO: Final[frozenset[Any]] = frozenset({OptionalCount, OptionalRate})
 """Numbers that may be 0, for "off"; all others are above 0."""
@@ -26,6 +27,7 @@ FORMS: Final[dict[Any, str]] = {
     OptionalDuration: f'{_DURATION}, or "" for never',
     Size: _SIZE,
     OptionalSize: f'{_SIZE}, or "" for the default',
+    Processes: 'a number of processes, or "auto" for one less than there are cores',
 }
 """What is expected, for the user."""
 
@@ -39,6 +41,8 @@ def is_quantity(value: object, form: Any) -> bool:
     text = str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else "?"
     if text == "":
         return form in {OptionalDuration, OptionalSize}
+    if form is Processes:
+        return text == "auto" or re.fullmatch("[0-9]{1,3}", text, re.ASCII) is not None
     if form in {Size, OptionalSize}:
         return _match(text, _BYTES) is not None and (form is OptionalSize or size_bytes(text) > 0)
     return _match(text, _SECONDS) is not None and 0 < seconds(text) <= _LONGEST_SECONDS
@@ -54,6 +58,11 @@ def size_bytes(text: str) -> int:
     """Of a size."""
     number, unit = _match(text, _BYTES) or (0.0, "")
     return int(number * _BYTES[unit])
+
+
+def processes(text: str, cores: int) -> int:
+    """How many."""
+    return max(cores - 1, 0) if text == "auto" else int(text)
 
 
 def _match(text: str, units: dict[str, int]) -> tuple[float, str] | None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from registry.config import Settings
     from registry.front import Front
     from registry.http.server import Server
+    from registry.read_workers import ReadWorkers
     from registry.service.registry import Registry
 
 log = structlog.get_logger()
@@ -39,6 +40,7 @@ class Reload:
         registry: Registry,
         server: Server,
         front: Front,
+        read_workers: ReadWorkers,
     ) -> None:
         self.settings = settings
         self._read = read
@@ -46,6 +48,7 @@ class Reload:
         self._registry = registry
         self._server = server
         self._front = front
+        self._read_workers = read_workers
         self._one_at_a_time = trio.Lock()
 
     async def __call__(self) -> None:
@@ -63,7 +66,7 @@ class Reload:
             systemd.notify("READY=1", f"STATUS={status}")
 
     async def _take(self, read: Settings) -> None:
-        """What can fail comes first, and the rest without a checkpoint."""
+        """What can fail comes first, and the rest without a checkpoint; then the read workers follow."""
         settings = keep_fixed(self.settings, read)
         require_access(settings, self._addresses)
         # A certificate that is to count after a restart has to be good now: nobody would be there to refuse it then.
@@ -72,6 +75,7 @@ class Reload:
         self._front.follow(settings.http, loaded)
         self._server.limits = limits_of(settings)
         logs.set_up(settings.log)
+        await self._read_workers.follow(settings)
         changed, waiting = differences(self.settings, settings), differences(settings, read)
         self.settings = settings
         log.info("reloaded", changed=changed)
@@ -95,11 +99,12 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def keep_fixed(current: Settings, read: Settings) -> Settings:
-    """What was read, but for what a running daemon can't change: its folder, where it listens, whether by TLS."""
+    """What was read, but for what a running daemon can't change: its folder, where it listens, by which processes."""
     http = read.http
     if bool(http.tls_certificate) != bool(current.http.tls_certificate):
         names = ("tls_certificate", "tls_key", "tls_client_ca")
         http = replace(http, **{name: getattr(current.http, name) for name in names})
+    http = replace(http, read_workers=current.http.read_workers)
     storage = replace(read.storage, allow_network=current.storage.allow_network, checkpoint=current.storage.checkpoint)
     return replace(read, data=current.data, listen=current.listen, metrics=current.metrics, http=http, storage=storage)
 

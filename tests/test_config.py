@@ -75,6 +75,7 @@ def test_text_from_the_environment_is_read_in_the_settings_form(tmp_path: Path) 
         ("[http]\nconnection_limit = 0", ["http.connection_limit = 0", "above 0"]),
         ("[http]\nclient_connection_limit = -1", ["http.client_connection_limit = -1", "0 (off) or a number above it"]),
         ("[http]\nclient_connection_limit = 1.5", ["http.client_connection_limit", "expected a whole number"]),
+        ("[http]\nread_workers = 'many'", ["http.read_workers = 'many'", '"auto" for one less than there are cores']),
         ("[http]\nclient_requests_per_second = 'x'", ["http.client_requests_per_second", "expected a number"]),
         ("[http]\nclient_requests_per_second = nan", ["http.client_requests_per_second", "0 (off)"]),
     ],

@@ -13,8 +13,10 @@ from registry.quantities import (
     Duration,
     OptionalDuration,
     OptionalSize,
+    Processes,
     Size,
     is_quantity,
+    processes,
     seconds,
     size_bytes,
 )
@@ -100,3 +102,14 @@ def test_no_text_is_a_fault(text: str) -> None:
     for form in FORMS:
         if is_quantity(text, form) and text:
             assert seconds(text) >= 0 or size_bytes(text) >= 0
+
+
+@pytest.mark.parametrize(("text", "cores", "expected"), [("0", 8, 0), (3, 1, 3), ("auto", 8, 7), ("auto", 1, 0)])
+def test_processes(text: object, cores: int, expected: int) -> None:
+    assert is_quantity(text, Processes)
+    assert processes(str(text), cores) == expected
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1.5", 1.5, True, "Auto", "1 ", "1000", "\u0661"])
+def test_what_is_no_number_of_processes(text: object) -> None:
+    assert not is_quantity(text, Processes)

@@ -20,3 +20,17 @@ def test_it_counts_as_prometheus_own_client_does() -> None:
         expected = [(float(each.labels["le"]), each.value) for each in family.samples if each.name == "x_bucket"]
         assert ours.buckets() == expected
         assert ours.total == sum(values)
+
+
+def test_what_one_has_counted_another_takes() -> None:
+    one, other, both = Histogram(SECONDS), Histogram(SECONDS), Histogram(SECONDS)
+    for histogram, values in ((one, (0.1, 70.0)), (other, (0.1, 2.0))):
+        for value in values:
+            histogram.observe(value)
+            both.observe(value)
+    other.add(one.take())
+    assert (other.buckets(), other.total) == (both.buckets(), both.total)
+    assert (one.count, one.total) == (0, 0)
+    one.observe(1.0)
+    other.add(one.take())
+    assert other.count == 5

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 _QUIET = frozenset({"live", "healthz", "ready", "metrics"})
 """End points whose requests are logged at level debug: somebody asks every few seconds."""
 
-_RUN = secrets.token_hex(4)
+RUN = secrets.token_hex(4)
+"""With this the ids of the requests begin that this process answers."""
 _numbers = itertools.count(1)
 
 log = structlog.get_logger("access")
@@ -64,7 +65,7 @@ class Entry:
         self._client = client
         self._values: Mapping[str, str] = {}
         self.method = method
-        self.request_id = f"{_RUN}-{next(_numbers):x}"
+        self.request_id = f"{RUN}-{next(_numbers):x}"
         self.route = ""
         self.principal: str | None = None
         self.is_here = True

@@ -25,7 +25,7 @@ from hypercorn.typing import ConnectionState, LifespanState
 from registry.http.express import Lane
 from registry.http.protocol import GuardedProtocol, Refused
 from registry.http.tls import HandshakeFailed, TlsStream
-from registry.http.wire import Wire
+from registry.http.wire import Wire, address_of, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,14 +91,18 @@ class Connection:
         places: Places,
         traffic: Traffic,
         express: Callable[[], Express] | None = None,
+        received: bytes = b"",
     ) -> None:
-        """``express`` tells by which settings what is asked for most is answered here, and not by the application."""
+        """``express`` tells by which settings what is asked for most is answered here, and not by the application;
+        ``received`` is what another process has read already.
+        """
         self._app = app
         self._limits = limits
         self._stream = stream
         self._places = places
         self._traffic = traffic
         self._express = express
+        self._received = received
         self._wire = Wire(stream, limits.stall_seconds, self._stop_reading)
         self._lane: Lane
         self._reading = trio.CancelScope()
@@ -151,9 +155,8 @@ class Connection:
 
     def _make_protocol(self, tasks: TaskGroup) -> GuardedProtocol:
         raw = self._stream.socket
-        client, server = _address(raw.getpeername()), _address(raw.getsockname())
         is_tls = isinstance(self._stream, TlsStream)
-        scope = {"client": client, "server": server, "scheme": "https" if is_tls else "http"}
+        scope = scope_of(raw, "https" if is_tls else "http")
         self._lane = Lane(self._wire, scope, self._begin)
         return GuardedProtocol(
             self._app,
@@ -163,8 +166,8 @@ class Connection:
             tasks,
             ConnectionState(LifespanState(_credentials(raw))),
             is_tls,
-            client,
-            server,
+            scope["client"],
+            scope["server"],
             self._on_protocol_event,
         )
 
@@ -215,6 +218,9 @@ class Connection:
 
     async def _receive(self) -> bytes:
         """What has arrived; nothing where the client has ended, broken or stalled the connection."""
+        if self._received:
+            received, self._received = self._received, b""
+            return received
         with trio.CancelScope(deadline=self._deadline()) as self._waiting:
             try:
                 return await self._wire.receive()
@@ -275,7 +281,7 @@ async def part(stream: trio.SocketStream | TlsStream, *, sends_more: bool) -> No
 def peer_of(stream: trio.SocketStream | TlsStream) -> str | None:
     """The address of the client; None on a unix socket, or where the client has gone."""
     with suppress(OSError):
-        address = _address(stream.socket.getpeername())
+        address = address_of(stream.socket.getpeername())
         return None if address is None else address[0]
     return None
 
@@ -286,8 +292,3 @@ def _credentials(raw: trio.socket.SocketType) -> dict[str, Any]:
         return {}
     _, user, _ = struct.unpack("3i", raw.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
     return {"uid": user}
-
-
-def _address(name: Any) -> tuple[str, int] | None:
-    """Host and port of a TCP peer, None for a unix socket."""
-    return (name[0], name[1]) if isinstance(name, tuple) else None

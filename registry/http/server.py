@@ -11,6 +11,7 @@ import trio
 from hypercorn.app_wrappers import ASGIWrapper
 
 from registry.http.connection import Connection, Limits, part, peer_of
+from registry.http.dealing import Dealt
 from registry.http.errors import error_answer
 from registry.http.limits import Places
 from registry.http.tls import TlsStream
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from registry.http.answers import Answer
     from registry.http.certificates import Certificates
+    from registry.http.dealing import Dealer
     from registry.http.express import Express
 
 _REFUSALS = 64
@@ -40,7 +42,7 @@ class Site:
     """Where to listen, the ASGI application that answers there, and how many may come; with certificates, by TLS.
 
     ``traffic`` counts what does not get as far as the application; ``express`` tells by which settings what is asked
-    for most is answered without it.
+    for most is answered without it; ``dealer`` may pass connections to other processes.
     """
 
     listener: trio.SocketListener
@@ -49,6 +51,7 @@ class Site:
     places: Places = field(default_factory=Places)
     traffic: Traffic = field(default_factory=Traffic)
     express: Callable[[], Express] | None = None
+    dealer: Dealer | None = None
 
 
 class Server:
@@ -57,6 +60,7 @@ class Server:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._connections: set[Connection] = set()
+        self._serving: trio.Nursery
         self._stop = trio.Event()
         self._refusals = 0
         self._refused = 0
@@ -68,6 +72,7 @@ class Server:
     async def run(self, sites: Sequence[Site]) -> None:
         """Accept connections until ``stop``; requests in flight then have ``drain_seconds``. Closes the listeners."""
         async with trio.open_nursery() as serving:
+            self._serving = serving
             async with trio.open_nursery() as accepting:
                 for site in sites:
                     accepting.start_soon(self._accept, site, serving)
@@ -75,6 +80,9 @@ class Server:
                 accepting.cancel_scope.cancel()
             for connection in self._connections:
                 connection.finish()
+            for dealer in {site.dealer for site in sites if site.dealer is not None}:
+                dealer.finish()
+                serving.start_soon(dealer.wait_finished)
             serving.cancel_scope.deadline = trio.current_time() + self.limits.drain_seconds
 
     async def _accept(self, site: Site, serving: trio.Nursery) -> None:
@@ -90,15 +98,27 @@ class Server:
             if site.certificates is None and self._refusals < _REFUSALS:
                 await self._refuse(stream, site.traffic)
             return
-        secured = stream if site.certificates is None else TlsStream(stream, site.certificates.context)
-        connection = Connection(app, self.limits, secured, site.places, site.traffic, site.express)
-        site.places.enter(connection, client)
-        try:
-            await self._serve(connection)
-        finally:
-            site.places.leave(connection)
+        if site.dealer is not None and not self._stop.is_set():
+            dealt = Dealt(site.places, client, partial(self._take_back, site, app, client))
+            if site.dealer.deal(stream, dealt, len(self._connections)):
+                return
+        await self._serve(site, self._enter(site, app, client, stream))
 
-    async def _serve(self, connection: Connection) -> None:
+    def _take_back(
+        self, site: Site, app: AppWrapper, client: str | None, stream: trio.SocketStream, received: bytes
+    ) -> None:
+        """Serve a connection on from what another process has received of it."""
+        self._serving.start_soon(self._serve, site, self._enter(site, app, client, stream, received))
+
+    def _enter(
+        self, site: Site, app: AppWrapper, client: str | None, stream: trio.SocketStream, received: bytes = b""
+    ) -> Connection:
+        secured = stream if site.certificates is None else TlsStream(stream, site.certificates.context)
+        connection = Connection(app, self.limits, secured, site.places, site.traffic, site.express, received)
+        site.places.enter(connection, client)
+        return connection
+
+    async def _serve(self, site: Site, connection: Connection) -> None:
         self._connections.add(connection)
         try:
             if self._stop.is_set():
@@ -106,6 +126,7 @@ class Server:
             await connection.run()
         finally:
             self._connections.discard(connection)
+            site.places.leave(connection)
 
     async def _refuse(self, stream: trio.SocketStream, traffic: Traffic) -> None:
         """Answer the first request, once it comes: an answer before it would be nobody's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -180,3 +180,13 @@ class Wire:
         self.is_gone = True
         self._on_gone()
         raise ClientGone from None
+
+
+def scope_of(raw: trio.socket.SocketType, scheme: str) -> dict[str, Any]:
+    """What ASGI says of a connection. Raises OSError where the client has gone."""
+    return {"client": address_of(raw.getpeername()), "server": address_of(raw.getsockname()), "scheme": scheme}
+
+
+def address_of(name: Any) -> tuple[str, int] | None:
+    """Host and port of one end of TCP, None for a unix socket."""
+    return (name[0], name[1]) if isinstance(name, tuple) else None

@@ -11,6 +11,7 @@ Laws of this layer:
 * A digest's lock is taken before a transaction is queued, never inside one.
 * What a client is told that nothing refers to is leased before the answer. Garbage collection asks again in the
   transaction that takes something, removes rows before files, and takes nothing while a restoration is open.
+* A process that only reads (``reading``) decides by rows alone, which it asks at each use, and refuses no credentials.
 * Time and chance come in here: ids are made by ``secrets``, moments are the transaction's.
 * No task outlives its nursery; one that fails ends the daemon.
 """

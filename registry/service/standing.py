@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from registry.service.principals import ANONYMOUS, ROBOT_PREFIX, Kind, Principal
+from registry.service.principals import ANONYMOUS, RESERVED, ROBOT_PREFIX, Kind, Principal
 from registry.service.tokens import hash_of, principal_of
 from registry.store import accounts
 from registry.store.clock import wall_ms
@@ -78,6 +78,13 @@ def kind_of(name: str) -> Kind:
     if name.startswith(ROBOT_PREFIX):
         return Kind.ROBOT
     return Kind.EXTERNAL if ":" in name else Kind.USER
+
+
+def stored_hash(account: Account | None, name: str) -> str | None:
+    """The hash of the password of the account with this name; None where it is no user's."""
+    if account is None or account.kind != Kind.USER or ":" in name or name in RESERVED:
+        return None
+    return account.secret_hash
 
 
 def secret_in(name: str, password: str) -> str:

@@ -14,7 +14,7 @@ import trio
 from registry.tally import QUICK_SECONDS, Histogram
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -66,6 +66,11 @@ class Hops:
         if times is None:
             times = self.times[name] = Histogram(QUICK_SECONDS)
         times.observe(seconds)
+
+    def add_times(self, taken: Mapping[str, tuple[list[int], float]]) -> None:
+        """Count what the hops of another process took, by the same names (see ``Histogram.take``)."""
+        for name, times in taken.items():
+            self.times.setdefault(name, Histogram(QUICK_SECONDS)).add(times)
 
     def slowest(self) -> tuple[str, float] | None:
         """Name and age in seconds of the oldest call under way, None where there is none."""

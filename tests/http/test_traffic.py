@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from registry.http.app import make_app
 from registry.http.limits import RequestLimit
 from registry.http.monitor import Monitor
 from registry.http.routes import ROUTES
-from registry.http.traffic import HANDLERS
+from registry.http.traffic import HANDLERS, Traffic
 from registry.service.damage import BlobDamaged
 from tests.tools.asgi import Client, _scope
 from tests.tools.content import CONFIG, begin_upload, digest_of, push_blob, push_image
@@ -269,3 +270,29 @@ def wait_for(daemon: Daemon, in_flight: dict[str, float]) -> Counts:
     while (found := Counts(daemon.request("GET", "/metrics")[2])).in_flight != in_flight:
         assert time.monotonic() < deadline, found.in_flight
     return found
+
+
+async def test_what_other_processes_count_is_summed(registry: Registry, monitor: Monitor) -> None:
+    theirs, source = Traffic(), object()
+    done, flying, left = (theirs.begin("GET") for _ in range(3))
+    for record in (done, flying, left):
+        record.route("blob")
+    done.end(206, 0, 5000)
+    left.drop()
+    ours = monitor.traffic.begin("GET")
+    ours.route("blob")
+    ours.end(206, 0, 1)
+    for _ in range(2):  # what was taken once is nothing the second time
+        monitor.traffic.add(source, json.loads(json.dumps(theirs.take())))
+    found = await counts(registry, monitor)
+    assert found.requests == {("blob", "get", "206"): 2}
+    assert monitor.traffic.in_flight("blob") == 1
+    flying.end(200, 0, 0)
+    monitor.traffic.add(source, theirs.take())
+    assert monitor.traffic.in_flight("blob") == 0
+    theirs.begin("GET").route("blob")
+    monitor.traffic.add(source, theirs.take())
+    assert monitor.traffic.in_flight("blob") == 1
+    monitor.traffic.forget(source)
+    assert monitor.traffic.in_flight("blob") == 0
+    assert (await counts(registry, monitor)).requests == {("blob", "get", "206"): 2, ("blob", "get", "200"): 1}
