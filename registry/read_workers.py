@@ -5,19 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
-import subprocess
-import sys
-from contextlib import suppress
-from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 import trio
 
-from registry.link import Link
 from registry.oci.digests import Digest
+from registry.read_link import Worker, start
 from registry.read_settings import ReadSettings
 from registry.store.clock import boottime_ms
 from registry.store.space import StorageFull
@@ -38,6 +33,9 @@ _ANSWER_SECONDS = 0.5
 _FOLLOW_SECONDS = 5
 _END_SECONDS = 2
 
+_WATCH_PARTS = 3
+"""So often it is asked for a sign of life in the time after which one that gives none is ended."""
+
 _STEADY_SECONDS = 30
 _LONGEST_PAUSE_SECONDS = 30
 """One that has not lived for that long is started again after a pause, each time twice as long."""
@@ -46,9 +44,6 @@ _NOT_STARTED = -1
 
 _KNOWN = 5000
 _KNOWN_AT_ONCE = 100
-
-_OF_THE_DAEMON = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
-"""In the environment: what a service manager wants to hear of no other process."""
 
 log = structlog.get_logger()
 
@@ -62,7 +57,7 @@ class ReadWorkers:
         self._settings = ReadSettings.of(settings)
         self._registry = registry
         self._monitor = monitor
-        self._workers: list[_Worker] = []
+        self._workers: list[Worker] = []
         self._is_ending = False
         self._finished = trio.Event()
 
@@ -109,7 +104,7 @@ class ReadWorkers:
             for worker in workers:
                 nursery.start_soon(self._have_follow, worker)
 
-    async def _have_follow(self, worker: _Worker) -> None:
+    async def _have_follow(self, worker: Worker) -> None:
         if not await worker.ask(_FOLLOW_SECONDS, settings=self._settings.encoded()):
             worker.kill()
 
@@ -141,7 +136,7 @@ class ReadWorkers:
     async def _live(self, started: trio.Event) -> int:
         """Run one worker to its end; its exit status."""
         try:
-            worker = await _start()
+            worker = await start()
         except OSError as error:
             log.warning("a read worker can't be started", error=str(error))
             return _NOT_STARTED
@@ -157,6 +152,15 @@ class ReadWorkers:
             await self._part(worker)
         return worker.process.returncode or 0
 
+    async def _watch(self, worker: Worker) -> None:
+        """End one that hangs: its clients would wait for ever."""
+        while True:
+            seconds = self._registry.policy.stall_seconds
+            await trio.sleep(seconds / _WATCH_PARTS)
+            if not await worker.ask(seconds):
+                log.error("a read worker does not answer", pid=worker.process.pid, seconds=seconds)
+                worker.kill()
+
     def _beginning(self) -> dict[str, Any]:
         return {
             "data": str(self._data),
@@ -166,18 +170,18 @@ class ReadWorkers:
             "settings": self._settings.encoded(),
         }
 
-    def _welcome(self, worker: _Worker, requests: str) -> None:
+    def _welcome(self, worker: Worker, requests: str) -> None:
         """From now on it gets connections, and is told what others are; so far it may have missed something."""
         log.info("a read worker runs", pid=worker.process.pid, requests=requests)
         worker.link.post({"settings": self._settings.encoded(), "number": 0})
         known = self._registry.authentication.known_passwords.newest(_KNOWN)
         newest = [(key.hex(), stored) for key, stored in known][::-1]
-        for start in range(0, len(newest), _KNOWN_AT_ONCE):
-            worker.link.post({"known": newest[start : start + _KNOWN_AT_ONCE]})
+        for place in range(0, len(newest), _KNOWN_AT_ONCE):
+            worker.link.post({"known": newest[place : place + _KNOWN_AT_ONCE]})
         if not self._is_ending:
             self._workers.append(worker)
 
-    async def _part(self, worker: _Worker) -> None:
+    async def _part(self, worker: Worker) -> None:
         """The connections that it had have ended with it."""
         if worker in self._workers:
             self._workers.remove(worker)
@@ -190,7 +194,7 @@ class ReadWorkers:
             worker.kill()
             await worker.process.wait()
 
-    def _obey(self, worker: _Worker, message: Message, nursery: trio.Nursery) -> None:
+    def _obey(self, worker: Worker, message: Message, nursery: trio.Nursery) -> None:
         match message.document:
             case {"left": number}:
                 worker.dealt.pop(number).leave()
@@ -205,10 +209,11 @@ class ReadWorkers:
                 self._learn(worker, document, message.files, nursery)
         self._look_whether_finished()
 
-    def _learn(self, worker: _Worker, document: dict[str, Any], files: Sequence[int], nursery: trio.Nursery) -> None:
+    def _learn(self, worker: Worker, document: dict[str, Any], files: Sequence[int], nursery: trio.Nursery) -> None:
         match document:
             case {"ready": requests}:
                 self._welcome(worker, requests)
+                nursery.start_soon(self._watch, worker)
             case {"traffic": traffic, "times": times}:
                 self._monitor.traffic.add(worker, traffic)
                 self._registry.hops.add_times(times)
@@ -228,67 +233,3 @@ class ReadWorkers:
             log.warning("damage that a read worker found is not noted", digest=str(digest), error=str(error))
         finally:
             os.close(descriptor)
-
-
-class _Worker:
-    """One process; ``dealt`` are the connections that it has, by their numbers."""
-
-    def __init__(self, link: Link, process: trio.Process) -> None:
-        self.link = link
-        self.process = process
-        self.dealt: dict[int, Dealt] = {}
-        self._numbers = count(1)
-        self._asked: dict[int, trio.Event] = {}
-
-    def deal(self, stream: trio.SocketStream, dealt: Dealt) -> bool:
-        number = next(self._numbers)
-        if not self.link.try_send({"connection": number}, files=[stream.socket.fileno()]):
-            return False
-        self.dealt[number] = dealt
-        dealt.enter(partial(self.link.post, {"stop": number}))
-        return True
-
-    async def ask(self, seconds: float, **question: Any) -> bool:
-        """Whether it has done what it was asked for, and told what it has counted, within so many seconds."""
-        number = next(self._numbers)
-        done = self._asked[number] = trio.Event()
-        self.link.post({**question, "number": number} if question else {"tell": number})
-        try:
-            with trio.move_on_after(seconds):
-                await done.wait()
-        finally:
-            del self._asked[number]
-        return done.is_set()
-
-    def done(self, number: int) -> None:
-        if number in self._asked:  # else nobody waits any more
-            self._asked[number].set()
-
-    def leave(self) -> None:
-        """It has ended, with all its connections."""
-        self.link.close()
-        for dealt in self.dealt.values():
-            dealt.leave()
-        self.dealt.clear()
-
-    def kill(self) -> None:
-        with suppress(ProcessLookupError):
-            self.process.kill()
-
-
-async def _start() -> _Worker:
-    """Raises OSError."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        link = Link(ours)
-        try:
-            process = await trio.lowlevel.open_process(
-                [sys.executable, "-P", "-m", "registry.read_worker", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                env={name: value for name, value in os.environ.items() if name not in _OF_THE_DAEMON},
-            )
-        except BaseException:
-            link.close()
-            raise
-    return _Worker(link, process)

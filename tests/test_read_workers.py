@@ -69,6 +69,18 @@ def test_a_worker_that_is_killed_breaks_its_connections_and_another_takes_its_pl
         assert all(ask(client, MANIFEST).body == manifest for client in clients.values())
 
 
+def test_a_worker_that_hangs_is_ended(tmp_path: Path) -> None:
+    with running(tmp_path / "data", 1, {"CARGOHOLD_STORAGE__STALL_SECONDS": "5"}) as team:
+        with team.one_to_each() as clients:
+            [(hung, client)] = clients.items()
+            os.kill(team.workers[hung], signal.SIGSTOP)
+            assert client.ended()
+        assert team.wait_for("a read worker does not answer")
+        team.wait_for(RUNS, 2)
+        with team.one_to_each() as clients:
+            assert hung not in clients
+
+
 def test_no_worker_outlives_the_daemon(team: Team) -> None:
     with team.one_to_each() as clients:
         begun = list(team.workers.values())

@@ -33,6 +33,8 @@ HOT = {
     "page of tags": request("GET", "/v2/a/tags/list?n=1"),
     "what is not there": request("GET", "/v2/b/manifests/v1"),
 }
+COMPARED = {**HOT, **TAKEN}
+del COMPARED["mount"]  # the answer names an upload
 NEW = os.urandom(1000)
 UPLOAD = f"/v2/a/blobs/uploads/?digest={digest_of(NEW)}"
 LATE = request("GET", "/v2/a/manifests/v1")
@@ -98,10 +100,8 @@ def test_requests_behind_one_another(team: Team) -> None:
             }
 
 
-@pytest.mark.parametrize("message", [*HOT.values(), *TAKEN.values()], ids=[*HOT, *TAKEN])
+@pytest.mark.parametrize("message", COMPARED.values(), ids=COMPARED)
 def test_an_answer_is_the_one_that_a_daemon_alone_gives(team: Team, alone: Daemon, message: bytes) -> None:
-    if b"/uploads/?mount" in message:
-        pytest.skip("its answer names the upload")
     with team.one_to_each() as clients, connect(alone.port) as slow:
         expected = shown(ask(slow, message))
         for client in clients.values():
