@@ -26,7 +26,7 @@ _FULL = frozenset({errno.ETOOMANYREFS, errno.ENOBUFS})
 
 
 class Message(NamedTuple):
-    """``files`` are descriptors, now the receiver's to close."""
+    """``files`` are descriptors, now the receiver's to close; none where it has no room for more of them."""
 
     document: dict[str, Any]
     data: bytes
@@ -132,3 +132,8 @@ class Link:
 
 def _encoded(document: dict[str, Any]) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode() + b"\n"
+
+
+def socket_stream(file: int) -> trio.SocketStream:
+    """Of a socket that a message has brought."""
+    return trio.SocketStream(trio.socket.from_stdlib_socket(socket.socket(fileno=file)))

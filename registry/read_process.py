@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import structlog
 import trio
 
 from registry import logs
@@ -25,7 +26,7 @@ from registry.http.read_routes import READ_ROUTES
 from registry.http.reader import Reader, ReadingExchange
 from registry.http.wire import scope_of
 from registry.lean import give_back_memory
-from registry.link import Link
+from registry.link import Link, socket_stream
 from registry.read_settings import ReadSettings
 from registry.service.known_passwords import KnownPasswords
 from registry.service.policy import AccessPolicy, Policy, ScrubPolicy
@@ -33,6 +34,8 @@ from registry.service.reading import Reading
 from registry.store.clock import Clock, boottime_ms
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from registry.link import Message
     from registry.oci.digests import Digest
 
@@ -41,6 +44,8 @@ _TELL_SECONDS = 1
 
 _NUMBERS = 5000
 """Of connections, in one message."""
+
+log = structlog.get_logger()
 
 
 class ReadWorker:
@@ -76,7 +81,7 @@ class ReadWorker:
     def _obey(self, message: Message, nursery: trio.Nursery) -> None:
         match message.document:
             case {"connection": number}:
-                nursery.start_soon(self._serve, number, message.files[0])
+                self._take(number, message.files, nursery)
             case {"stop": number}:
                 if number in self._readers:
                     self._readers[number].stop()
@@ -108,25 +113,36 @@ class ReadWorker:
         self._express = Express(exchange, TrustedProxies(settings.trusted_proxies), routes)
         self._settings = settings
 
-    async def _serve(self, number: int, file: int) -> None:
-        stream = trio.SocketStream(trio.socket.from_stdlib_socket(socket.socket(fileno=file)))
-        data = b""
+    def _take(self, number: int, files: Sequence[int], nursery: trio.Nursery) -> None:
+        """A connection is there from now on, for messages that follow; without its file, it has ended."""
+        if not files:
+            self._link.post({"left": number})
+            return
+        stream = socket_stream(files[0])
         try:
             scope = scope_of(stream.socket, "http")
-            reader = Reader(
-                stream, scope, self._settings.stall_seconds, lambda: self._express, partial(self._turn, number)
-            )
-            self._readers[number] = reader
-            data = await reader.run()
-            if data:
+        except OSError:  # the client has gone
+            stream.socket.close()
+            self._link.post({"left": number})
+            return
+        turn = partial(self._turn, number)
+        reader = Reader(stream, scope, self._settings.stall_seconds, lambda: self._express, turn)
+        self._readers[number] = reader
+        nursery.start_soon(self._serve, number, stream, reader)
+
+    async def _serve(self, number: int, stream: trio.SocketStream, reader: Reader) -> None:
+        is_given_back = False
+        try:
+            if data := await reader.run():
                 await self._link.send({"back": number}, data, [stream.socket.fileno()])
-        except OSError:  # the client has gone before it was looked at
-            pass
+                is_given_back = True
+        except Exception:  # the guard: what a client provokes ends here
+            log.exception("connection failed")
         finally:
-            self._readers.pop(number, None)
+            del self._readers[number]
             self._turned.discard(number)
             await trio.aclose_forcefully(stream)
-            if not data:
+            if not is_given_back:
                 self._link.post({"left": number})
 
     def _turn(self, number: int) -> None:

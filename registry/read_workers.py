@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 import trio
 
+from registry.link import socket_stream
 from registry.oci.digests import Digest
 from registry.read_link import Worker, start
 from registry.read_settings import ReadSettings
@@ -199,9 +199,11 @@ class ReadWorkers:
             case {"left": number}:
                 worker.dealt.pop(number).leave()
             case {"back": number}:
-                raw = socket.socket(fileno=message.files[0])
-                stream = trio.SocketStream(trio.socket.from_stdlib_socket(raw))
-                worker.dealt.pop(number).come_back(stream, message.data)
+                dealt = worker.dealt.pop(number)
+                if message.files:
+                    dealt.come_back(socket_stream(message.files[0]), message.data)
+                else:
+                    dealt.leave()
             case {"turned": turned}:
                 for number, is_idle in turned:
                     worker.dealt[number].turn(idle=is_idle)
@@ -219,7 +221,7 @@ class ReadWorkers:
                 self._registry.hops.add_times(times)
             case {"done": number}:
                 worker.done(number)
-            case {"damaged": digest, "kind": kind, "cause": cause}:
+            case {"damaged": digest, "kind": kind, "cause": cause} if files:
                 nursery.start_soon(self._report, Digest.parse(digest), kind, cause, files[0])
 
     def _look_whether_finished(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 from contextlib import ExitStack
@@ -79,6 +80,23 @@ def test_a_worker_that_hangs_is_ended(tmp_path: Path) -> None:
         team.wait_for(RUNS, 2)
         with team.one_to_each() as clients:
             assert hung not in clients
+
+
+def test_a_worker_that_may_not_have_more_files_lets_a_connection_end(tmp_path: Path) -> None:
+    with running(tmp_path / "data", 1) as team:
+        [worker] = team.workers.values()
+        before = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+        with team.one_to_each() as clients:
+            held = {int(number) for number in os.listdir(f"/proc/{worker}/fd")}
+            first_free = min(set(range(len(held) + 1)) - held)
+            resource.prlimit(worker, resource.RLIMIT_NOFILE, (first_free, before[1]))
+            with connect(team.port) as main, connect(team.port) as more:
+                assert ask(main, VERSION).status == 200
+                assert more.ended()
+            resource.prlimit(worker, resource.RLIMIT_NOFILE, before)
+            assert all(ask(client, VERSION).status == 200 for client in clients.values())
+        with team.one_to_each() as clients:
+            assert len(clients) == 1
 
 
 def test_no_worker_outlives_the_daemon(team: Team) -> None:
