@@ -68,7 +68,10 @@ async def run(settings: Settings, read: Callable[[], Settings]) -> None:
             admin = stack.enter_context(admin_site(registry, data, front.monitor))
             server = Server(limits_of(settings))
             read_workers = ReadWorkers(_count_read_workers(settings, addresses), settings, registry, front.monitor)
-            sites = [*front.sites(listeners, registry, read_workers), *front.monitor_sites(monitors, registry)]
+            sites = [
+                *front.sites(listeners, registry, read_workers if read_workers.number else None),
+                *front.monitor_sites(monitors, registry),
+            ]
             async with trio.open_nursery() as nursery:
                 reload = Reload(settings, read, addresses, registry, server, front, read_workers)
                 nursery.start_soon(_obey, signals, server, nursery, reload)

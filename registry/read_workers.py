@@ -52,7 +52,7 @@ class ReadWorkers:
     """Keep ``run`` going; ``deal`` then passes connections to whoever has the fewest."""
 
     def __init__(self, number: int, settings: Settings, registry: Registry, monitor: Monitor) -> None:
-        self._number = number
+        self.number = number
         self._data = Path(settings.data).resolve()
         self._settings = ReadSettings.of(settings)
         self._registry = registry
@@ -68,7 +68,7 @@ class ReadWorkers:
         async with trio.open_nursery() as nursery:
             async with trio.open_nursery() as starting:
                 starting.cancel_scope.deadline = trio.current_time() + _START_SECONDS
-                for _ in range(self._number):
+                for _ in range(self.number):
                     started = trio.Event()
                     nursery.start_soon(self._keep, started)
                     starting.start_soon(started.wait)
