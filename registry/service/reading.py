@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
 _THREADS = 4
 
+_SMALL_BLOBS_BYTES = 1024 * 1024
+"""A process of this kind is to be small."""
+
 
 class Reading:
     """What the reads of manifests, blobs and tags work on. Raises NotHere for what else anybody asks it for."""
@@ -57,7 +60,7 @@ class Reading:
         self.hops = Hops(threads=_THREADS)
         self.database = _Readers(data / "registry.db", self.hops, clock, threads=1)
         self.files = Files(data)
-        self.small_blobs = SmallBlobs()
+        self.small_blobs = SmallBlobs(_SMALL_BLOBS_BYTES)
         self.damage = _Damage(self.registry, report)
         self.restoration = _Restoration()
         self.tokens = Tokens(self.registry)

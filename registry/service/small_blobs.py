@@ -18,7 +18,9 @@ _ALL_BYTES = 8 * 1024 * 1024
 
 
 class SmallBlobs:
-    def __init__(self) -> None:
+    def __init__(self, all_bytes: int = _ALL_BYTES) -> None:
+        """``all_bytes`` is what is remembered at most."""
+        self._all_bytes = all_bytes
         self._contents: dict[str, bytes] = {}
         """By the hexadecimal digits of the digest."""
         self._bytes = 0
@@ -32,5 +34,5 @@ class SmallBlobs:
             return
         self._contents[digest.hex] = content
         self._bytes += len(content)
-        while self._bytes > _ALL_BYTES:
+        while self._bytes > self._all_bytes:
             self._bytes -= len(self._contents.pop(next(iter(self._contents))))

@@ -83,9 +83,8 @@ async def test_only_small_ones_are_kept(life: Life, size: int) -> None:
         assert kept == (content if size <= small_blobs.LIMIT_BYTES else None)
 
 
-def test_the_oldest_one_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(small_blobs, "_ALL_BYTES", 10)
-    kept = SmallBlobs()
+def test_the_oldest_one_gives_way() -> None:
+    kept = SmallBlobs(10)
     contents = [b"aaaa", b"bbbb", b"cc", b"d"]
     for content in contents:
         kept.keep(Digest.of(content), content)
