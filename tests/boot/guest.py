@@ -134,6 +134,34 @@ def restart() -> dict[str, object]:
     return {"processes": len(processes), "answers": load.answers, "failures": load.failures}
 
 
+def read_workers() -> dict[str, object]:
+    """Pulls and restarts, with what is no pull going from a worker to the main process."""
+    text, content = CONFIG.read_text(), os.urandom(1024 * 1024)
+    CONFIG.write_text(text + 'http.read_workers = "2"\n')
+    run("systemctl", "restart", "cargohold.service")
+    workers = run("ps", "-o", "pid=", "--ppid", show("MainPID")).split()
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    pushed, _ = ask("POST", f"/v2/a/blobs/uploads/?digest={digest}", content)
+    connections = [http.client.HTTPConnection("127.0.0.1", 5000, timeout=60) for _ in range(6)]
+    for connection in connections:  # all are open before the first one asks, and so they are dealt to all processes
+        connection.connect()
+    answers = []
+    for connection in connections:
+        connection.request("GET", f"/v2/a/blobs/{digest}")
+        answers.append(connection.getresponse().read() == content)
+        connection.close()
+    os.kill(int(workers[0]), signal.SIGKILL)
+    until(lambda: "another one takes its place" in run("journalctl", "-u", "cargohold.service", "--no-pager"))
+    with Load() as load:
+        for _ in range(RESTARTS // 4):
+            answered = load.answers
+            run("systemctl", "restart", "cargohold.service")
+            until(lambda answered=answered: load.answers > answered + 20)  # type: ignore[misc]
+    CONFIG.write_text(text)
+    run("systemctl", "restart", "cargohold.service")
+    return {"workers": len(workers), "push": pushed, "pulled": answers, "failures": load.failures}
+
+
 def back_up() -> dict[str, object]:
     """With the daemon running, and with none."""
     for command in ("start", "stop"):
@@ -187,7 +215,7 @@ def main() -> None:
     """Each step's outcome by its name, in the file that is named; the last one may be an error."""
     outcomes: dict[str, object] = {}
     try:
-        for step in (install, reload, restart, back_up, kill, hang, cut_off, stop):
+        for step in (install, reload, restart, read_workers, back_up, kill, hang, cut_off, stop):
             try:
                 outcomes[step.__name__] = step()
             except Exception as error:  # noqa: BLE001 (told to the test)

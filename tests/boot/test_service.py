@@ -113,8 +113,12 @@ def test_twenty_restarts_under_load_fail_no_request(outcomes: dict[str, Any]) ->
     assert outcomes["restart"]["processes"] == 20
 
 
+def test_read_workers_live_in_the_sandbox_and_restarts_fail_no_request(outcomes: dict[str, Any]) -> None:
+    assert outcomes["read_workers"] == {"workers": 2, "push": 201, "pulled": [True] * 6, "failures": []}
+
+
 def test_the_timers_service_backs_up(outcomes: dict[str, Any]) -> None:
-    assert outcomes["back_up"] == {"snapshots": 2, "links": [2], "timer": "active"}
+    assert outcomes["back_up"] == {"snapshots": 2, "links": [2, 2], "timer": "active"}
 
 
 def test_a_killed_daemon_comes_back_for_who_waits(outcomes: dict[str, Any]) -> None:
