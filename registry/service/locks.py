@@ -16,16 +16,23 @@ K = TypeVar("K", bound="Hashable")
 class KeyedLocks(Generic[K]):
     def __init__(self) -> None:
         self._locks: dict[K, trio.Lock] = {}
+        """Each of them is held."""
 
     @asynccontextmanager
     async def hold(self, key: K) -> AsyncIterator[None]:
-        lock = self._locks.setdefault(key, trio.Lock())
+        """One that nobody holds is taken without letting anybody else run."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if key in self._locks:
+            lock = self._locks[key]
+            await lock.acquire()
+        else:
+            lock = self._locks[key] = trio.Lock()
+            lock.acquire_nowait()
         try:
-            async with lock:
-                yield
+            yield
         finally:
-            statistics = lock.statistics()
-            if not statistics.locked and not statistics.tasks_waiting and self._locks.get(key) is lock:
+            lock.release()
+            if not lock.locked():  # nobody waits for it, who would have it now
                 del self._locks[key]
 
     def __len__(self) -> int:

@@ -34,6 +34,8 @@ class Space:
         self._room: Room | None = None
         self._promises: dict[UploadFile, int] = {}
         """Where each upload that is being received will end."""
+        self._promised_bytes = 0
+        """What that was in all, before any of it had come."""
         self._low = False
         self._looking = trio.Lock()
         """An older view must not take the place of a newer one."""
@@ -108,8 +110,10 @@ class Space:
         complaint = self.complaint()
         if complaint is not None:
             return f"no room for this upload ({complaint})"
+        if self._room is None or self._room.free_bytes - self._promised_bytes - length >= self.reserve_bytes:
+            return None
         promised = sum(max(end - file.offset, 0) for file, end in self._promises.items())
-        if self._room is not None and self._room.free_bytes - promised - length < self.reserve_bytes:
+        if self._room.free_bytes - promised - length < self.reserve_bytes:
             return f"no room for {length:,} bytes above storage.reserve"
         return None
 
@@ -126,10 +130,12 @@ class Space:
         else:
             await self.require(length or 0)
         self._promises[file] = file.offset + (length or 0)
+        self._promised_bytes += length or 0
         try:
             yield
         finally:
             del self._promises[file]
+            self._promised_bytes -= length or 0
 
 
 def shortage(error: BaseException) -> RegistryError | None:

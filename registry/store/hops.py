@@ -45,11 +45,12 @@ class Hops:
 
     async def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the function in a thread. Cancellation is noticed before the call, and never during it."""
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()
         name = function.__qualname__
         call = _Call()
         try:
             if self._inline:
+                await trio.lowlevel.checkpoint()
                 try:
                     return call(function, *args, **kwargs)
                 finally:

@@ -95,7 +95,7 @@ class Writer:
 
         Cancellation is noticed before the function is queued. From then on the call waits for its outcome.
         """
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()
         job = Job(function, args, kwargs)
         try:
             self._send.send_nowait(job)

@@ -64,11 +64,13 @@ async def test_what_waits_to_be_published_is_not_overwritten(tmp_path: Path) -> 
 
     async with open_registry(tmp_path, Policy()) as registry:
         publisher = registry.uploads._publisher
-        async with trio.open_nursery() as nursery, publisher._turn:
+        async with trio.open_nursery() as nursery:
+            publisher._is_busy = True
             for waiting, content in enumerate(contents, 1):
                 chunk = Chunk(PiecedBody(body(content)), content_length=len(content))
                 nursery.start_soon(registry.uploads.push, RepositoryName.parse("a"), chunk, Digest.of(content))
                 while len(publisher._waiting) < waiting:
                     await trio.lowlevel.checkpoint()
+            publisher._waiting[0][1].set()
     for content in contents:
         assert (tmp_path / "blobs/sha256" / Digest.of(content).hex).read_bytes() == content
