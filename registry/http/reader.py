@@ -50,39 +50,40 @@ class Reader:
         self._stall_seconds = stall_seconds
         self._express = express
         self._on_turn = on_turn
-        self._reading = trio.CancelScope()
-        self._wire = Wire(stream, stall_seconds, self._reading.cancel)
+        self._wire = Wire(stream, stall_seconds, self.stop)
         self._lane = Lane(self._wire, scope, self._begin)
+        self._waiting = trio.CancelScope()
+        self._ends_at = inf
+        """Until then a request may still come; one that has come is answered, and once."""
         self._is_new = True
         self.is_idle = True
 
     def stop(self) -> None:
         """End the connection as soon as no request is in flight."""
-        self._lane.stopping = True
-        if self.is_idle:
-            self._reading.cancel()
+        self._end_at(-inf)
 
     def finish(self) -> None:
         """Likewise, but answer the first request of one who came at this moment."""
-        self._lane.stopping = True
-        if self.is_idle:
-            self._reading.deadline = trio.current_time() + (_FIRST_REQUEST_SECONDS if self._is_new else 0)
+        self._end_at(trio.current_time() + _FIRST_REQUEST_SECONDS if self._is_new else -inf)
 
     async def run(self) -> bytes:
         """Serve the client until it goes away or has to, or asks for what is not answered here: what it has sent."""
-        data = b""
-        with self._reading:
-            while not data and not self._wire.is_gone and (data := await self._receive()):
-                data = await self._serve(data)
-                if self._lane.stopping:
-                    break
-        return b"" if self._wire.is_gone else data
+        left = b""
+        while not left and not self._wire.is_gone and (data := await self._receive()):
+            left = await self._serve(data)
+            if self._lane.stopping:
+                break
+        return b"" if self._wire.is_gone else left
 
     async def _serve(self, data: bytes) -> bytes:
-        """What is left for the main process."""
+        """What is left for the main process. Nothing that happens leaves the connection, cancellation aside."""
         try:
             return await self._lane.serve(self._express, data)
         except ClientGone:
+            return b""
+        except Exception:  # the guard: what a client provokes ends here
+            log.exception("connection failed")
+            self._wire.is_gone = True
             return b""
         finally:
             self.is_idle = True
@@ -90,7 +91,8 @@ class Reader:
 
     async def _receive(self) -> bytes:
         """Nothing where the client has ended, broken or stalled the connection."""
-        with trio.move_on_after(self._stall_seconds):
+        deadline = min(trio.current_time() + self._stall_seconds, self._ends_at)
+        with trio.CancelScope(deadline=deadline) as self._waiting:
             try:
                 return await self._wire.receive()
             except trio.BrokenResourceError:
@@ -99,6 +101,9 @@ class Reader:
 
     def _begin(self) -> None:
         self._is_new = self.is_idle = False
-        if self._reading.deadline != inf:
-            self._reading.deadline = inf
         self._on_turn()
+
+    def _end_at(self, moment: float) -> None:
+        self._lane.stopping = True
+        self._ends_at = min(self._ends_at, moment)
+        self._waiting.deadline = min(self._waiting.deadline, moment)
