@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 
 import pytest
 
@@ -84,8 +85,22 @@ async def test_only_small_ones_are_kept(life: Life, size: int) -> None:
 
 
 def test_the_oldest_one_gives_way() -> None:
-    kept = SmallBlobs(10)
-    contents = [b"aaaa", b"bbbb", b"cc", b"d"]
+    kept = SmallBlobs(10_000)
+    contents = [letter * size for letter, size in ((b"a", 4000), (b"b", 4000), (b"c", 2000), (b"d", 1))]
     for content in contents:
         kept.keep(Digest.of(content), content)
-    assert [kept.get(Digest.of(content)) for content in contents] == [None, b"bbbb", b"cc", b"d"]
+    assert [kept.get(Digest.of(content)) for content in contents] == [None, *contents[1:]]
+
+
+def test_the_smallest_ones_take_no_more_memory() -> None:
+    """Anybody who may push can make as many of them as he likes."""
+    kept = SmallBlobs()
+    contents = [b"%x" % number for number in range(100_000)]
+    tracemalloc.start()
+    try:
+        for content in contents:
+            kept.keep(Digest.of(content), content)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 1.5 * small_blobs._ALL_BYTES
