@@ -107,7 +107,10 @@ class Server:
     def _take_back(
         self, site: Site, app: AppWrapper, client: str | None, stream: trio.SocketStream, received: bytes
     ) -> None:
-        """Serve a connection on from what another process has received of it."""
+        """Serve a connection on from what another process has received of it, unless the time for that is over."""
+        if self._serving.cancel_scope.cancel_called:
+            stream.socket.close()
+            return
         self._serving.start_soon(self._serve, site, self._enter(site, app, client, stream, received))
 
     def _enter(
