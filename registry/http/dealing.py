@@ -34,6 +34,9 @@ class Dealt:
         self._stop_there()
 
     def turn(self, *, idle: bool) -> None:
+        """One that had begun a request before it heard that it had to give way counts until it has ended."""
+        if not idle and self not in self._places:
+            self._places.enter(self, self._client)
         self._places.turn(self, idle=idle)
 
     def leave(self) -> None:

@@ -56,6 +56,9 @@ class Places:
     def __len__(self) -> int:
         return self._everybody.count
 
+    def __contains__(self, guest: Guest) -> bool:
+        return guest in self._guests
+
     def limit(self, limit: int, client_limit: int, proxies: TrustedProxies) -> None:
         """For connections that come from now on; those that are open stay, and count for whom they did."""
         self._limit = limit

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import trio
 
 from registry.http.connection import Limits
+from registry.http.dealing import Dealt
+from registry.http.limits import Places
 from registry.http.server import Server, Site
-
-if TYPE_CHECKING:
-    from registry.http.dealing import Dealt
 
 
 class Keeper:
@@ -48,3 +47,26 @@ async def test_a_connection_that_comes_back_too_late_is_closed() -> None:
     dealt.come_back(trio.SocketStream(trio.socket.from_stdlib_socket(raw)), b"GET ")
     assert await client.receive_some() == b""
     await client.aclose()
+
+
+def dealt_at(places: Places) -> Dealt:
+    assert places.make_room("client")
+    dealt = Dealt(places, "client", lambda _stream, _received: None)
+    dealt.enter(lambda: None)
+    return dealt
+
+
+def test_one_that_was_busy_when_it_had_to_give_way_counts_until_it_has_ended() -> None:
+    """What is said of it comes a moment late."""
+    places = Places(100, client_limit=1)
+    busy = dealt_at(places)
+    new = dealt_at(places)
+    busy.turn(idle=False)
+    new.turn(idle=False)
+    assert len(places) == 2
+    new.leave()
+    assert not places.make_room("client")
+    busy.turn(idle=True)
+    busy.leave()
+    assert len(places) == 0
+    dealt_at(places)
