@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import structlog
 import trio
 
 from registry import logs
@@ -44,8 +43,6 @@ _TELL_SECONDS = 1
 
 _NUMBERS = 5000
 """Of connections, in one message."""
-
-log = structlog.get_logger()
 
 
 class ReadWorker:
@@ -136,8 +133,8 @@ class ReadWorker:
             if data := await reader.run():
                 await self._link.send({"back": number}, data, [stream.socket.fileno()])
                 is_given_back = True
-        except Exception:  # the guard: what a client provokes ends here
-            log.exception("connection failed")
+        except trio.BrokenResourceError:  # the daemon has gone
+            pass
         finally:
             del self._readers[number]
             self._turned.discard(number)
