@@ -23,7 +23,7 @@ from registry.http.listeners import adopt, describe, listen
 from registry.http.server import Server
 from registry.policies import policy_of
 from registry.quantities import processes
-from registry.read_workers import ReadWorkers
+from registry.read_workers.workers import ReadWorkers
 from registry.reload import Reload, limits_of, require_access
 from registry.service.registry import open_registry
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from registry.config import Settings
     from registry.front import Front
     from registry.http.server import Server
-    from registry.read_workers import ReadWorkers
+    from registry.read_workers.workers import ReadWorkers
     from registry.service.registry import Registry
 
 log = structlog.get_logger()

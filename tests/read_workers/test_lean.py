@@ -20,8 +20,8 @@ def run(program: str) -> list[str]:
 
 def test_a_read_worker_imports_what_it_needs() -> None:
     found = run(
-        "from registry.lean import import_lean; import_lean()\n"
-        "import registry.read_process; print(json.dumps(sorted(sys.modules)))"
+        "from registry.read_workers.lean import import_lean; import_lean()\n"
+        "import registry.read_workers.process; print(json.dumps(sorted(sys.modules)))"
     )
     assert {"trio", "structlog", "registry.http.express"} <= set(found)
     assert not ABSENT & {name.partition(".")[0] for name in found}
@@ -30,7 +30,7 @@ def test_a_read_worker_imports_what_it_needs() -> None:
 
 def test_what_was_left_out_can_be_imported_later() -> None:
     found = run(
-        "from registry.lean import import_lean; import_lean()\n"
+        "from registry.read_workers.lean import import_lean; import_lean()\n"
         "import asyncio, ssl; print(json.dumps([type(ssl.create_default_context()).__name__, asyncio.run.__name__]))"
     )
     assert found == ["SSLContext", "run"]
@@ -38,7 +38,7 @@ def test_what_was_left_out_can_be_imported_later() -> None:
 
 def test_where_that_fails_all_is_imported() -> None:
     found = run(
-        "from registry import lean; lean._UNUSED = ('socket',); lean.import_lean()\n"
+        "from registry.read_workers import lean; lean._UNUSED = ('socket',); lean.import_lean()\n"
         "import socket, trio; trio.run(trio.sleep, 0)\n"
         "print(json.dumps([socket.socketpair.__module__, *(name for name in sys.modules if name == 'ssl')]))"
     )
@@ -46,4 +46,6 @@ def test_where_that_fails_all_is_imported() -> None:
 
 
 def test_memory_is_given_back_and_the_program_goes_on() -> None:
-    assert run("from registry.lean import give_back_memory; give_back_memory(); print(json.dumps(['on']))") == ["on"]
+    assert run(
+        "from registry.read_workers.lean import give_back_memory; give_back_memory(); print(json.dumps(['on']))"
+    ) == ["on"]

@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from registry.link import Link
+from registry.read_workers.link import Link
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,9 +24,9 @@ from registry.http.proxies import TrustedProxies
 from registry.http.read_routes import READ_ROUTES
 from registry.http.reader import Reader, ReadingExchange
 from registry.http.wire import scope_of
-from registry.lean import give_back_memory
-from registry.link import Link, socket_stream
-from registry.read_settings import ReadSettings
+from registry.read_workers.lean import give_back_memory
+from registry.read_workers.link import Link, socket_stream
+from registry.read_workers.settings import ReadSettings
 from registry.service.known_passwords import KnownPasswords
 from registry.service.policy import AccessPolicy, Policy, ScrubPolicy
 from registry.service.reading import Reading
@@ -35,8 +35,8 @@ from registry.store.clock import Clock, boottime_ms
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from registry.link import Message
     from registry.oci.digests import Digest
+    from registry.read_workers.link import Message
 
 _TELL_SECONDS = 1
 """So much of what was counted is lost at most where the process is killed."""

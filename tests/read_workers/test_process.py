@@ -12,9 +12,9 @@ from trio.testing import wait_all_tasks_blocked
 
 from registry import request_log
 from registry.config import Settings
-from registry.link import Link, Message
-from registry.read_process import ReadWorker
-from registry.read_settings import ReadSettings
+from registry.read_workers.link import Link, Message
+from registry.read_workers.process import ReadWorker
+from registry.read_workers.settings import ReadSettings
 from tests.tools.raw import request
 
 if TYPE_CHECKING:

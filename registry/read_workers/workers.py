@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import structlog
 import trio
 
-from registry.link import socket_stream
 from registry.oci.digests import Digest
-from registry.read_link import Worker, start
-from registry.read_settings import ReadSettings
+from registry.read_workers.link import socket_stream
+from registry.read_workers.settings import ReadSettings
+from registry.read_workers.worker import Worker, start
 from registry.store.clock import boottime_ms
 from registry.store.space import StorageFull
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from registry.config import Settings
     from registry.http.dealing import Dealt
     from registry.http.monitor import Monitor
-    from registry.link import Message
+    from registry.read_workers.link import Message
     from registry.service.registry import Registry
 
 _START_SECONDS = 20

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from registry.link import Link
+from registry.read_workers.link import Link
 
 if TYPE_CHECKING:
     from registry.http.dealing import Dealt
@@ -75,7 +75,7 @@ async def start() -> Worker:
         link = Link(ours)
         try:
             process = await trio.lowlevel.open_process(
-                [sys.executable, "-P", "-m", "registry.read_worker", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "registry.read_workers", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env={name: value for name, value in os.environ.items() if name not in _OF_THE_DAEMON},
