@@ -107,6 +107,8 @@ class Connection:
         self._lane: Lane
         self._reading = trio.CancelScope()
         self._waiting = trio.CancelScope()
+        self._ends_at = inf
+        """Until then a request may still come; one that has come is answered."""
         self._head_since: float | None = None
         self._idle = True
         self._is_new = True
@@ -131,7 +133,7 @@ class Connection:
         """End the connection as soon as no request is in flight."""
         self._stopping = True
         if self._idle:
-            self._reading.cancel()
+            self._end_at(-inf)
         else:
             self._protocol.stopping = self._lane.stopping = True
 
@@ -141,7 +143,11 @@ class Connection:
             self.stop()
             return
         self._stopping = True
-        self._reading.deadline = trio.current_time() + _FIRST_REQUEST_SECONDS
+        self._end_at(trio.current_time() + _FIRST_REQUEST_SECONDS)
+
+    def _end_at(self, moment: float) -> None:
+        self._ends_at = min(self._ends_at, moment)
+        self._waiting.deadline = min(self._waiting.deadline, moment)
 
     async def _serve(self) -> None:
         async with TaskGroup() as tasks:
@@ -175,14 +181,15 @@ class Connection:
         """Where the connection is one of TLS. A client has as long for it as for the head of a request."""
         if not isinstance(self._stream, TlsStream):
             return
-        try:
-            with trio.fail_after(self._limits.head_seconds):
+        deadline = min(trio.current_time() + self._limits.head_seconds, self._ends_at)
+        with trio.CancelScope(deadline=deadline) as self._waiting:
+            try:
                 await self._stream.handshake()
-        except trio.TooSlowError:
+            except HandshakeFailed as failure:
+                self._is_listened_to = False
+                log.info("handshake failed", reason=str(failure), client=peer_of(self._stream))
+        if self._waiting.cancelled_caught:
             self._wire.is_gone = True
-        except HandshakeFailed as failure:
-            self._is_listened_to = False
-            log.info("handshake failed", reason=str(failure), client=peer_of(self._stream))
 
     async def _read(self) -> None:
         """Feed the protocol until the client ends its side, stalls, or the protocol has closed the connection."""
@@ -233,11 +240,11 @@ class Connection:
         now = trio.current_time()
         if self._protocol.has_partial_head:
             self._head_since = now if self._head_since is None else self._head_since
-            return self._head_since + self._limits.head_seconds
+            return min(self._head_since + self._limits.head_seconds, self._ends_at)
         self._head_since = None
         if self._protocol.expects_head or self._protocol.expects_body:
-            return now + self._limits.stall_seconds
-        return inf
+            return min(now + self._limits.stall_seconds, self._ends_at)
+        return self._ends_at
 
     async def _on_protocol_event(self, event: Event) -> None:
         if isinstance(event, RawData):
@@ -254,8 +261,7 @@ class Connection:
         if not idle:
             self._is_new = False
             self._protocol.stopping = self._lane.stopping = self._stopping
-            if self._reading.deadline != inf:  # to set it costs more than to look
-                self._reading.deadline = inf
+            self._ends_at = inf
         self._places.turn(self, idle=idle)
         if self._idle and self._stopping:
             self._stop_reading()
