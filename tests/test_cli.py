@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import pty
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -112,6 +114,17 @@ def test_a_data_folder_that_can_not_be_used_is_said_in_one_line(tmp_path: Path) 
         assert str(tmp_path / folder) in done.stderr
         assert why in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+def test_a_database_that_is_damaged_is_said_in_one_line(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "registry.db")) as database:
+        database.execute("CREATE TABLE _sqlite_migrations (migration_set, name, applyed_at)")
+        database.execute("INSERT INTO _sqlite_migrations VALUES ('cargohold', '0001_core', '')")
+        database.commit()
+    done = subprocess.run([*COMMAND, "serve", "--data", tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("cargohold: the database is damaged: its table _sqlite_migrations has no column")
+    assert done.stderr.count("\n") == 1
 
 
 def test_on_a_terminal_it_says_where_everything_is_and_ends_with_ctrl_c(tmp_path: Path) -> None:

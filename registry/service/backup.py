@@ -11,7 +11,6 @@ import trio
 
 from registry.oci.errors import InsufficientStorage
 from registry.store import snapshot
-from registry.store.snapshot import SnapshotDamaged
 from registry.store.transactions import count_commits
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ class Backup:
         try:
             await self._registry.space.require(self._database.stat().st_size)
             await self._hops(snapshot.take, self._database, self.target, limit_seconds=limit_seconds)
-        except (OSError, sqlite3.Error, SnapshotDamaged, InsufficientStorage) as error:
+        except (OSError, sqlite3.Error, InsufficientStorage) as error:
             self.failure, self.failed_at = str(error), trio.current_time()
             log.warning("no snapshot was taken; the one before stays", file=str(self.target), error=str(error))
             return False

@@ -151,7 +151,7 @@ def findings(plain_file: Path) -> list[str]:
         snapshot.check(plain_file)
         with opened(plain_file) as tx:
             summarize(tx)
-    except (snapshot.SnapshotDamaged, sqlite3.DatabaseError, BackupUnusable) as error:
+    except (sqlite3.DatabaseError, BackupUnusable) as error:
         return [str(error)]
     return []
 

@@ -37,9 +37,9 @@ def migrate(connection: sqlite3.Connection) -> list[str]:
 
 
 def require_known(connection: sqlite3.Connection) -> None:
-    """Raises DatabaseTooNew."""
+    """Raises DatabaseTooNew, sqlite3.DatabaseError."""
     migrations, known = _load()
-    unknown = sorted({applied.name for applied in migrations.applied(sqlite_utils.Database(connection))} - known)
+    unknown = sorted(_applied(migrations, sqlite_utils.Database(connection)) - known)
     if unknown:
         raise DatabaseTooNew(
             f"the database was written by a later release of cargohold (its schema has {', '.join(unknown)}); "
@@ -51,7 +51,7 @@ def is_outdated(connection: sqlite3.Connection) -> bool:
     """Whether an earlier release has written the database: migrations were applied, and more are to come."""
     database = sqlite_utils.Database(connection)
     migrations, _ = _load()
-    return bool(list(migrations.applied(database))) and bool(list(migrations.pending(database)))
+    return bool(_applied(migrations, database)) and bool(list(migrations.pending(database)))
 
 
 def is_replicated(tx: ReadTx) -> bool:
@@ -68,6 +68,15 @@ def _load() -> tuple[Migrations, set[str]]:
             migrations(name=name)(partial(_run_script, file.read_text("utf-8")))  # type: ignore[type-var]
             names.add(name)
     return migrations, names
+
+
+def _applied(migrations: Migrations, database: sqlite_utils.Database) -> set[str]:
+    """Their names. Raises sqlite3.DatabaseError, also where one bit of the table's definition has turned."""
+    try:
+        return {applied.name for applied in migrations.applied(database)}
+    except KeyError as error:
+        table = migrations.migrations_table
+        raise sqlite3.DatabaseError(f"the database is damaged: its table {table} has no column {error}") from error
 
 
 def _run_script(sql: str, database: sqlite_utils.Database) -> None:

@@ -27,7 +27,7 @@ _STEPS = 10_000
 """After how many of SQLite's steps, about a millisecond, the clock is looked at."""
 
 
-class SnapshotDamaged(Exception):
+class SnapshotDamaged(sqlite3.DatabaseError):
     """What was written did not pass SQLite's checks; the snapshot before it stays."""
 
 

@@ -130,6 +130,17 @@ async def test_a_first_start_that_was_killed_before_the_index_of_the_migrations_
             assert check.sqlite_findings(path) == []
 
 
+async def test_a_table_of_migrations_that_lost_a_column_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "registry.db"
+    async with opened(path):
+        pass
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("ALTER TABLE _sqlite_migrations RENAME COLUMN applied_at TO applyed_at")
+    with pytest.raises(sqlite3.DatabaseError, match="damaged: its table _sqlite_migrations has no column 'applied_at'"):
+        async with opened(path):
+            pytest.fail("it was opened")
+
+
 async def test_the_registry_goes_on_with_it(life: Life) -> None:
     life.data.mkdir()
     write_first_schema(life.data / "registry.db")

@@ -52,6 +52,7 @@ async def test_a_database_that_breaks_its_own_rules_makes_no_snapshot(tmp_path: 
     with pytest.raises(SnapshotDamaged, match="a row of tag refers to a row that is not there"):
         snapshot.take(live, target)
     assert target.read_bytes() == before
+    assert list(target.parent.iterdir()) == [target]
 
 
 async def test_one_that_takes_longer_than_it_may_is_given_up(database: Database, tmp_path: Path) -> None:
