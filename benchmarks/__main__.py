@@ -145,7 +145,7 @@ def main(
     sizes, rounds = QUICK if quick else FULL, rounds or (1 if quick else _ROUNDS)
     try:
         run = measure_all(all_peers, choose(titles), sizes, rounds, data)
-    except site.TooSmall as error:
+    except (site.TooSmall, devices.CommandFailed) as error:
         raise click.ClickException(str(error)) from None
     click.echo(report.markdown(run), nl=False)
     if output is not None:

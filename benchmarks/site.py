@@ -65,7 +65,7 @@ def data_folder(given: Path | None, needed_bytes: int) -> Iterator[tuple[Path, s
     """An empty folder for data folders, and which file system it is on. Raises TooSmall.
 
     Syncs cost what they do on a file system with a journal. So without a folder that is given, one is made: ext4 in a
-    file, where root may mount it.
+    file, where root may mount it, and by direct I/O, as a disk has it: else a sync would wait for a second cache.
     """
     if given is not None:
         _require(needed_bytes, shutil.disk_usage(given).free, given)
@@ -83,8 +83,8 @@ def data_folder(given: Path | None, needed_bytes: int) -> Iterator[tuple[Path, s
         size_bytes = min(_DISK_BYTES, free_bytes // 2)
         _require(needed_bytes, size_bytes, folder)
         devices.make_file_system(folder / "disk", "ext4", size_bytes, "-N", _INODES)
-        with devices.mounted(folder / "disk", folder / "mounted", "ext4") as point:
-            yield point, f"{file_system(point)} in a file on {file_system(folder)}"
+        with devices.mounted(folder / "disk", folder / "mounted", "ext4", direct_io=True) as point:
+            yield point, f"{file_system(point)} in a file, by direct I/O, on {file_system(folder)}"
 
 
 def _require(needed_bytes: int, free_bytes: int, folder: Path) -> None:

@@ -43,7 +43,7 @@ def test_without_one_a_file_system_with_a_journal_is_made() -> None:
     with site.data_folder(None, 1) as (folder, file_system):
         assert folder.is_mount()
         assert file_system.startswith("ext4 (rw")
-        assert " in a file on " in file_system
+        assert " in a file, by direct I/O, on " in file_system
     assert not folder.exists()
 
 

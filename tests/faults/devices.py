@@ -73,20 +73,32 @@ def make_file_system(file: Path, kind: str, size_bytes: int, *options: str) -> N
 
 
 @contextmanager
-def mounted(source: Path, point: Path, kind: str, *options: str) -> Iterator[Path]:
+def mounted(source: Path, point: Path, kind: str, *options: str, direct_io: bool = False) -> Iterator[Path]:
     """The file or block device, mounted: writable, and after an unclean end with its journal replayed."""
-    mount(source, point, kind, *options)
+    mount(source, point, kind, *options, direct_io=direct_io)
     try:
         yield point
     finally:
         unmount(point)
 
 
-def mount(source: Path, point: Path, kind: str, *options: str) -> None:
-    """Raises MountFailed. A file gets a loop device, which goes with the mount, however that ends."""
+def mount(source: Path, point: Path, kind: str, *options: str, direct_io: bool = False) -> None:
+    """Mount the file or block device. Raises CommandFailed.
+
+    A file gets a loop device of its own, which goes with the mount, however that ends: ``mount -o loop`` would take one
+    that is still attached to the file, be it just going away. With ``direct_io`` what is written to that device is not
+    kept in memory a second time.
+    """
     point.mkdir(exist_ok=True)
-    loop = [] if source.is_block_device() else ["loop"]
-    run("mount", "-t", kind, "-o", ",".join(["noatime", *loop, *options]), str(source), str(point))
+    command = ["mount", "-t", kind, "-o", ",".join(["noatime", *options])]
+    if source.is_block_device():
+        run(*command, str(source), str(point))
+        return
+    device = run("losetup", "--find", "--show", f"--direct-io={'on' if direct_io else 'off'}", str(source)).strip()
+    try:
+        run(*command, device, str(point))
+    finally:
+        run("losetup", "--detach", device)  # at once, or when it is unmounted
 
 
 def unmount(point: Path) -> None:

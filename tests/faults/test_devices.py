@@ -29,6 +29,18 @@ def test_a_mount_and_its_loop_device_go_with_an_error(disk: Path, tmp_path: Path
     assert str(disk) not in devices.run("losetup", "--list", "--noheadings")
 
 
+def test_each_mount_has_a_loop_device_of_its_own(disk: Path, tmp_path: Path) -> None:
+    device = devices.run("losetup", "--find", "--show", str(disk)).strip()
+    try:
+        with devices.mounted(disk, tmp_path / "point", "ext4", direct_io=True):
+            listed = devices.run(
+                "losetup", "--list", "--noheadings", "--output", "DIO,AUTOCLEAR", "--associated", str(disk)
+            )
+            assert sorted(line.split() for line in listed.splitlines()) == [["0", "0"], ["1", "1"]]
+    finally:
+        devices.run("losetup", "--detach", device)
+
+
 def test_a_mount_that_is_in_use_goes_out_of_sight(disk: Path, tmp_path: Path) -> None:
     with (
         pytest.raises(devices.CommandFailed, match="busy"),
