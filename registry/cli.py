@@ -58,15 +58,19 @@ def serve(
     settings, _ = load(file, data, listen, **flags)
     logs.set_up(settings.log)
 
+    def load_again() -> config.Settings:
+        return config.load(file, flags=flags_of(data, listen, **flags))[0]
+
     gc.disable()  # what is loaded stays; to look through it again and again is an eighth of a start
     import trio  # noqa: PLC0415 (the other commands answer without loading the server)
 
     from registry import daemon  # noqa: PLC0415
+    from registry.gathering import Gathering  # noqa: PLC0415
 
     gc.freeze()
     gc.enable()
     with failures_in_one_line():
-        trio.run(daemon.run, settings, lambda: config.load(file, flags=flags_of(data, listen, **flags))[0])
+        trio.run(daemon.run, settings, load_again, instruments=[Gathering()])
 
 
 @main.command("import")

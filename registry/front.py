@@ -16,6 +16,7 @@ from registry.http.express import Express
 from registry.http.limits import Places, RequestLimit
 from registry.http.monitor import Monitor
 from registry.http.proxies import OriginFinder, TrustedProxies
+from registry.http.repeats import Repeats
 from registry.http.routes import LANE_ROUTES, MONITOR_ROUTES
 from registry.http.server import Site
 
@@ -111,7 +112,7 @@ class Front:
             )
         self._app = OriginFinder(limit or app, proxies)
         exchange = Exchange(self._registry, external_url=url, monitor=self.monitor)
-        self._express = Express(exchange, proxies, LANE_ROUTES, limit)
+        self._express = Express(exchange, proxies, LANE_ROUTES, Repeats(self._registry), limit)
 
     def _limit_places(self, settings: HttpSettings) -> None:
         limit = settings.connection_limit

@@ -28,6 +28,10 @@ _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/@+*,;%")
 """Characters of a value that needs no quotes."""
 
+_KEPT_PATH_LENGTH = 512
+_KEPT_PATHS = 1024
+"""What a line says of what was asked for is remembered: the same is asked for again and again."""
+
 _processors: list[Processor] = []
 """Of all loggers, which keep this list from their first use on: what is put into it counts for them too."""
 
@@ -69,7 +73,7 @@ def _request_writer(form: str, lowest: int) -> request_log.Write:
 
     def write(level: str, values: request_log.Values) -> None:
         if level in levels and (line := render(level, values)) is not None:
-            put(line)
+            request_log.lines.add(put, line)
 
     return write
 
@@ -181,12 +185,23 @@ def _to_journal(_logger: WrappedLogger, method: str, event: EventDict) -> str:
 
 def _request_as_json(level: str, values: request_log.Values) -> str:
     method, path, principal, repository, reference, status, size, seconds, client, request_id = values
+    asked = _recall_asked if len(path) <= _KEPT_PATH_LENGTH else _asked_as_json
     return (
-        f'{{"method": {_json_text(method)}, "path": {_json_text(path)}, "principal": {_json(principal)},'
-        f' "repository": {_json(repository)}, "reference": {_json(reference)}, "status": {status}, "bytes": {size},'
+        f'{{{asked(method, path, principal, repository, reference)}, "status": {status}, "bytes": {size},'
         f' "seconds": {seconds!r}, "client": {_json_text(client)}, "request_id": {_json_text(request_id)},'
         f' "event": "{request_log.EVENT}", "level": "{level}", "timestamp": "{_now()}"}}'
     )
+
+
+def _asked_as_json(method: str, path: str, principal: str | None, repository: str | None, reference: str | None) -> str:
+    """What many lines have in common."""
+    return (
+        f'"method": {_json_text(method)}, "path": {_json_text(path)}, "principal": {_json(principal)},'
+        f' "repository": {_json(repository)}, "reference": {_json(reference)}'
+    )
+
+
+_recall_asked = lru_cache(maxsize=_KEPT_PATHS)(_asked_as_json)
 
 
 def _json(text: str | None) -> str:

@@ -43,6 +43,7 @@ ALONE = {
     "quantities.py": set(),
     "read_workers/lean.py": set(),
     "read_workers/link.py": {"trio"},
+    "gathering.py": {"registry.request_log", "trio"},
     "request_log.py": {"structlog"},
     "tally.py": set(),
     "systemd.py": set(),

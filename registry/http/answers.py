@@ -59,12 +59,16 @@ class FileSlice(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """``length`` is announced where it is not that of the body: the answer to HEAD has the headers of GET."""
+    """``length`` is announced where it is not that of the body: the answer to HEAD has the headers of GET.
+
+    ``is_settled``: it follows from rows and settings alone, and nothing has to be written for the next one who asks.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | FileSlice = b""
     length: int | None = None
+    is_settled: bool = False
 
     @property
     def content_length(self) -> int | None:

@@ -24,7 +24,7 @@ async def get(registry: Registry, request: Request, repository: RepositoryName, 
     blob = await blobs.find(registry, repository, parameters.digest(digest), is_pull=True)
     headers = _headers(blob)
     if is_not_modified(request, blob.digest):
-        return Answer(304, headers)
+        return Answer(304, headers, is_settled=blob.is_settled)
     part = _part(request, blob)
     status, span = 200, ByteRange(0, blob.size)
     if part is not None:
@@ -32,7 +32,9 @@ async def get(registry: Registry, request: Request, repository: RepositoryName, 
         headers += (("Content-Range", f"bytes {part.start}-{part.stop - 1}/{blob.size}"),)
     content = await blobs.read_small(registry, blob)
     if content is not None:
-        return Answer(status, headers, content if part is None else content[part.start : part.stop])
+        return Answer(
+            status, headers, content if part is None else content[part.start : part.stop], is_settled=blob.is_settled
+        )
     file = await blobs.open_file(registry, blob, whole=part is None)
     return Answer(status, headers, FileSlice(file, span.start, span.length))
 
@@ -40,8 +42,8 @@ async def get(registry: Registry, request: Request, repository: RepositoryName, 
 async def head(registry: Registry, request: Request, repository: RepositoryName, digest: str) -> Answer:
     blob = await blobs.find(registry, repository, parameters.digest(digest))
     if is_not_modified(request, blob.digest):
-        return Answer(304, _headers(blob))
-    return Answer(200, _headers(blob), length=blob.size)
+        return Answer(304, _headers(blob), is_settled=blob.is_settled)
+    return Answer(200, _headers(blob), length=blob.size, is_settled=blob.is_settled)
 
 
 async def delete(registry: Registry, request: Request, repository: RepositoryName, digest: str) -> Answer:

@@ -20,6 +20,7 @@ from registry.http.bodies import SizedBody, open_body
 from registry.http.exchange import Incoming
 from registry.http.heads import Fields, read_head
 from registry.http.proxies import Origin
+from registry.http.repeats import Asked
 from registry.http.traffic import CLIENT_GONE
 from registry.service import blobs
 from registry.service.here import NotHere
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from registry.http.heads import Head
     from registry.http.limits import RequestLimit
     from registry.http.proxies import TrustedProxies
+    from registry.http.repeats import Repeats
     from registry.http.route import Route
     from registry.http.wire import Wire
     from registry.service.registry import Registry
@@ -61,6 +63,7 @@ class Express:
     exchange: Exchange
     proxies: TrustedProxies
     routes: Mapping[str, Route]
+    repeats: Repeats
     limit: RequestLimit | None = None
 
 
@@ -94,8 +97,7 @@ class Lane:
         """
         while data:
             end = data.find(b"\r\n\r\n") + len(b"\r\n\r\n")
-            head = read_head(data[:end], self._fields)
-            if head is None or not await self._take(express(), head, data[end:]):
+            if not await self._take(express(), data[:end], data[end:]):
                 break
             await trio.lowlevel.checkpoint()  # others wait, and the next request may be on its way
             if self.stopping or self.has_unread_body or self._wire.is_gone:
@@ -103,25 +105,22 @@ class Lane:
             data = self._body.rest or self._wire.receive_now()
         return data
 
-    async def _take(self, express: Express, head: Head, received: bytes) -> bool:
-        """Answer a request, with whose head this was received; False where that is not for this lane."""
-        find = _recall_route if len(head.path) <= _KEPT_PATH_LENGTH else _find_route
-        name, path_values = find(head.path)
-        route = express.routes.get(name)
-        if route is None or not route.has(head.method):
+    async def _take(self, express: Express, data: bytes, received: bytes) -> bool:
+        """Answer the request with this head, which this was received with; False where that is not for this lane."""
+        repeat = express.repeats.find(data)
+        asked = self._read(express, data) if repeat is None else repeat.asked
+        if asked is None:
             return False
+        head = asked.head
         origin = self._origin(express, head)
         if express.limit is not None and not express.limit.admits(origin.address):
             return False
         self._on_request()
         entry = Entry(express.exchange.monitor.traffic, head.method, head.path, origin.address)
         self._body = self._no_body if not received and head.is_alone else open_body(head, self._wire, received)
-        incoming = Incoming(
-            head.method, head.path, head.query, head.headers, self._body, origin, origin.address or UNIX, entry
-        )
         unanswered = CLIENT_GONE
         try:
-            answer = await express.exchange.answer(incoming, route, path_values)
+            answer = repeat.answer_to(entry) if repeat else await self._answer(express, data, asked, origin, entry)
             self._finish_body()
             await self._send(express, answer, entry)
         except NotHere:
@@ -136,6 +135,26 @@ class Lane:
             entry.received_bytes = self._body.taken
             entry.end(unanswered)
         return entry.is_here
+
+    def _read(self, express: Express, data: bytes) -> Asked | None:
+        """What a head asks for; None where that is not for this lane."""
+        head = read_head(data, self._fields)
+        if head is None:
+            return None
+        find = _recall_route if len(head.path) <= _KEPT_PATH_LENGTH else _find_route
+        name, path_values = find(head.path)
+        route = express.routes.get(name)
+        return None if route is None or not route.has(head.method) else Asked(head, route, path_values)
+
+    async def _answer(self, express: Express, data: bytes, asked: Asked, origin: Origin, entry: Entry) -> Answer:
+        head, route, path_values = asked
+        incoming = Incoming(
+            head.method, head.path, head.query, head.headers, self._body, origin, origin.address or UNIX, entry
+        )
+        version = express.repeats.version
+        answer = await express.exchange.answer(incoming, route, path_values)
+        express.repeats.keep(data, asked, entry.principal, answer, version)
+        return answer
 
     def _finish_body(self) -> None:
         if self._body is self._no_body:

@@ -25,8 +25,8 @@ async def get(registry: Registry, request: Request, repository: RepositoryName, 
     manifest = content.manifest
     headers = content_headers(manifest.digest, manifest.media_type, by_digest=isinstance(wanted, Digest))
     if is_not_modified(request, manifest.digest):
-        return Answer(304, headers)
-    return Answer(200, headers, content.body)
+        return Answer(304, headers, is_settled=manifest.is_settled)
+    return Answer(200, headers, content.body, is_settled=manifest.is_settled)
 
 
 async def head(registry: Registry, request: Request, repository: RepositoryName, reference: str) -> Answer:
@@ -34,8 +34,8 @@ async def head(registry: Registry, request: Request, repository: RepositoryName,
     manifest = await manifests.find(registry, repository, wanted)
     headers = content_headers(manifest.digest, manifest.media_type, by_digest=isinstance(wanted, Digest))
     if is_not_modified(request, manifest.digest):
-        return Answer(304, headers)
-    return Answer(200, headers, length=manifest.size)
+        return Answer(304, headers, is_settled=manifest.is_settled)
+    return Answer(200, headers, length=manifest.size, is_settled=manifest.is_settled)
 
 
 async def put(registry: Registry, request: Request, repository: RepositoryName, reference: str) -> Answer:

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from registry import logs
+from registry.gathering import Gathering
 from registry.http.access_log import RUN
 from registry.http.express import Express
 from registry.http.monitor import Monitor
 from registry.http.proxies import TrustedProxies
 from registry.http.read_routes import READ_ROUTES
 from registry.http.reader import Reader, ReadingExchange
+from registry.http.repeats import Repeats
 from registry.http.wire import scope_of
 from registry.read_workers.lean import give_back_memory
 from registry.read_workers.link import Link, socket_stream
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
 
 _TELL_SECONDS = 1
 """So much of what was counted is lost at most where the process is killed."""
+
+_REPEATS_BYTES = 1024 * 1024
+"""A process of this kind is to be small."""
 
 _NUMBERS = 5000
 """Of connections, in one message."""
@@ -107,7 +112,8 @@ class ReadWorker:
         self._reading.follow(Policy(access=access, scrub=scrub), settings.issuers)
         exchange = ReadingExchange(self._reading.registry, external_url=settings.external_url, monitor=self._monitor)
         routes = {} if settings.is_limited else READ_ROUTES
-        self._express = Express(exchange, TrustedProxies(settings.trusted_proxies), routes)
+        repeats = Repeats(self._reading.registry, _REPEATS_BYTES)
+        self._express = Express(exchange, TrustedProxies(settings.trusted_proxies), routes, repeats)
         self._settings = settings
 
     def _take(self, number: int, files: Sequence[int], nursery: trio.Nursery) -> None:
@@ -177,4 +183,4 @@ async def _live(raw: socket.socket) -> None:
 def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # a service manager or a terminal means the daemon
         signal.signal(number, signal.SIG_IGN)
-    trio.run(_live, socket.socket(fileno=int(sys.argv[1])))
+    trio.run(_live, socket.socket(fileno=int(sys.argv[1])), instruments=[Gathering()])

@@ -28,11 +28,15 @@ _NAMED_MANIFESTS = 10
 
 
 class Blob(NamedTuple):
-    """``verified_ms`` is when its file was last read as a whole and was right, on the daemon's clock."""
+    """``verified_ms`` is when its file was last read as a whole and was right, on the daemon's clock.
+
+    ``is_settled``: who is told of it needs no lease, and its row is enough to tell that it is there.
+    """
 
     digest: Digest
     size: int
     verified_ms: int
+    is_settled: bool
 
 
 class OpenBlob(NamedTuple):
@@ -62,7 +66,8 @@ async def find(registry: Registry, name: RepositoryName, digest: Digest, *, is_p
                 raise
         if not is_there:
             raise BlobUnknown(digest)
-    return Blob(digest, stored.size, stored.verified_ms)
+    is_settled = stored.unreferenced_ms is None and not registry.restoration.is_open
+    return Blob(digest, stored.size, stored.verified_ms, is_settled)
 
 
 async def read_small(registry: Registry, blob: Blob) -> bytes | None:

@@ -32,6 +32,11 @@ class StoredManifest(NamedTuple):
     kept_until_ms: int
     is_damaged: bool
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether who is told of it needs no lease."""
+        return self.unreachable_ms is None
+
 
 @dataclass(frozen=True, slots=True)
 class Referrer:

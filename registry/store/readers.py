@@ -62,10 +62,9 @@ class Readers:
     def recall_now(self, function: Callable[Concatenate[ReadTx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Likewise, for what is asked again and again: while nothing is committed, the result is what it was before.
 
-        Everybody gets the same result, so it has to be a value, and a small one. Whether there was a commit, of this
-        process or another, SQLite tells by what makes it read its pages again (PRAGMA data_version).
+        Everybody gets the same result, so it has to be a value, and a small one.
         """
-        (version,) = self._loop_reader.execute("PRAGMA data_version").fetchone()
+        version = self.version_now()
         if version != self._recalled_version:
             self._recalled.clear()
             self._recalled_version = version
@@ -78,6 +77,14 @@ class Readers:
                 del self._recalled[next(iter(self._recalled))]
             self._recalled[key] = result
         return result
+
+    def version_now(self) -> int:
+        """A number that is another one as soon as something was committed, by this process or another.
+
+        SQLite tells by what makes it read its pages again (PRAGMA data_version).
+        """
+        (version,) = self._loop_reader.execute("PRAGMA data_version").fetchone()
+        return int(version)
 
     async def read(self, function: Callable[Concatenate[ReadTx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A read in a thread, for what can be long."""

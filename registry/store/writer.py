@@ -56,8 +56,9 @@ class Writer:
         self._clock = clock
         self._send, self._receive = trio.open_memory_channel[Job[Any]](math.inf)
         self._connection: sqlite3.Connection
-        self._commits = 0
         self._look_at = 0.0
+        self.commits = 0
+        """How many groups were committed since the database was made: it rises before anybody hears of one."""
         self.changes = 0
         """How many groups changed more than the row that counts them."""
         self.waits = Histogram(QUICK_SECONDS)
@@ -78,7 +79,7 @@ class Writer:
             if schema.is_outdated(self._connection):
                 snapshot.take(self._path, self._path.parent / "backup" / self._path.name)
             applied = schema.migrate(self._connection)
-            self._commits = self._counted()
+            self.commits = self._counted()
             (saved_ms,) = self._connection.execute("SELECT clock_ms FROM daemon").fetchone()
             self._clock.go_on(saved_ms)
         except BaseException:
@@ -185,13 +186,13 @@ class Writer:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._reopen(error)
-            expected, self._commits = self._commits + 1, self._counted()
-            if self._commits == expected:
+            expected, self.commits = self.commits + 1, self._counted()
+            if self.commits == expected:
                 self.changes += changed
                 return tried, None
             is_known = self._overwrite() or code(error) == sqlite3.SQLITE_FULL  # then the last frame was not written
             return tried, error if is_known else unknown(error)
-        self._commits += 1
+        self.commits += 1
         self.changes += changed
         return tried, None
 
@@ -226,7 +227,7 @@ class Writer:
             self._connection.execute("UPDATE daemon SET commits = commits + 1")
         except sqlite3.Error:
             return False
-        self._commits += 1
+        self.commits += 1
         return True
 
     def _is_full(self, error: sqlite3.Error) -> bool:

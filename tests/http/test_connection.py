@@ -16,6 +16,7 @@ from registry.http.exchange import Exchange
 from registry.http.express import Express
 from registry.http.limits import Places
 from registry.http.proxies import TrustedProxies
+from registry.http.repeats import Repeats
 from registry.http.routes import LANE_ROUTES
 from registry.http.traffic import Traffic
 from tests.tools.content import digest_of
@@ -45,7 +46,7 @@ class AtItsStep(trio.abc.Instrument):
 @pytest.mark.parametrize("with_lane", [True, False])
 @pytest.mark.parametrize("order", ["stop", "finish"])
 async def test_a_request_that_has_come_is_answered(registry: Registry, order: str, *, with_lane: bool) -> None:
-    express, places = Express(Exchange(registry), TrustedProxies(()), LANE_ROUTES), Places()
+    express, places = Express(Exchange(registry), TrustedProxies(()), LANE_ROUTES, Repeats(registry)), Places()
     ours, client = socket.socketpair()
     client.setblocking(False)
     tasks = []

@@ -13,6 +13,7 @@ from registry.http.exchange import Exchange
 from registry.http.express import Express, Lane
 from registry.http.limits import RequestLimit
 from registry.http.proxies import TrustedProxies
+from registry.http.repeats import Repeats
 from registry.http.routes import LANE_ROUTES
 from registry.http.wire import Wire
 from registry.oci.names import RepositoryName
@@ -46,7 +47,7 @@ def make_express(registry: Registry, burst: int = 0) -> Express:
     async def nobody(_scope: Any, _receive: Any, _send: Any) -> None: ...
 
     limit = RequestLimit(nobody, 0.0001, burst) if burst else None
-    return Express(Exchange(registry), TrustedProxies(()), LANE_ROUTES, limit)
+    return Express(Exchange(registry), TrustedProxies(()), LANE_ROUTES, Repeats(registry), limit)
 
 
 async def test_each_request_is_answered_by_the_settings_of_its_moment(registry: Registry) -> None:

@@ -15,6 +15,7 @@ from registry.http.express import Express
 from registry.http.proxies import TrustedProxies
 from registry.http.read_routes import READ_ROUTES
 from registry.http.reader import Reader
+from registry.http.repeats import Repeats
 from tests.tools.raw import request
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ async def running(express: Callable[[], Express]) -> AsyncIterator[tuple[Reader,
 
 
 def served(registry: Registry) -> Callable[[], Express]:
-    express = Express(Exchange(registry), TrustedProxies(()), READ_ROUTES)
+    express = Express(Exchange(registry), TrustedProxies(()), READ_ROUTES, Repeats(registry))
     return lambda: express
 
 

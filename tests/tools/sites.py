@@ -15,6 +15,7 @@ from registry.http.exchange import Exchange
 from registry.http.express import Express
 from registry.http.limits import RequestLimit
 from registry.http.proxies import OriginFinder, TrustedProxies
+from registry.http.repeats import Repeats
 from registry.http.routes import LANE_ROUTES
 from registry.http.server import Server, Site
 from registry.service.policy import Policy
@@ -56,7 +57,7 @@ def serving(data: Path, policy: Policy | None = None, *, stall_seconds: float = 
         async with open_registry(data, policy or Policy()) as registry:
             limit = RequestLimit(_teapot, 0.0001, burst) if burst else None
             proxies = TrustedProxies(["127.0.0.1"])
-            express = Express(Exchange(registry), proxies, LANE_ROUTES, limit)
+            express = Express(Exchange(registry), proxies, LANE_ROUTES, Repeats(registry), limit)
             listeners = [(await trio.open_tcp_listeners(0, host="127.0.0.1"))[0] for _ in range(3)]
             app = OriginFinder(make_app(registry), proxies)
             ports = [listener.socket.getsockname()[1] for listener in listeners]
