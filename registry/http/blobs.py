@@ -36,7 +36,7 @@ async def get(registry: Registry, request: Request, repository: RepositoryName, 
             status, headers, content if part is None else content[part.start : part.stop], is_settled=blob.is_settled
         )
     file = await blobs.open_file(registry, blob, whole=part is None)
-    return Answer(status, headers, FileSlice(file, span.start, span.length))
+    return Answer(status, headers, FileSlice(file, span.start, span.length), is_settled=blob.is_settled)
 
 
 async def head(registry: Registry, request: Request, repository: RepositoryName, digest: str) -> Answer:

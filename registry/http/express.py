@@ -120,7 +120,8 @@ class Lane:
         self._body = self._no_body if not received and head.is_alone else open_body(head, self._wire, received)
         unanswered = CLIENT_GONE
         try:
-            answer = repeat.answer_to(entry) if repeat else await self._answer(express, data, asked, origin, entry)
+            answer = repeat and repeat.answer_to(entry, express.exchange.registry)
+            answer = answer or await self._answer(express, data, asked, origin, entry)
             self._finish_body()
             await self._send(express, answer, entry)
         except NotHere:
@@ -151,9 +152,9 @@ class Lane:
         incoming = Incoming(
             head.method, head.path, head.query, head.headers, self._body, origin, origin.address or UNIX, entry
         )
-        version = express.repeats.version
+        moment = express.repeats.moment
         answer = await express.exchange.answer(incoming, route, path_values)
-        express.repeats.keep(data, asked, entry.principal, answer, version)
+        express.repeats.keep(data, asked, entry.principal, answer, moment)
         return answer
 
     def _finish_body(self) -> None:
@@ -195,7 +196,7 @@ class Lane:
         sendable = 0
         while position < stop:
             if not sendable and part.file.content_hash is None:
-                sendable = self._wire.sendable(descriptor, position, stop - position)
+                sendable = self._wire.sendable(part.file.blob.digest.hex, descriptor, position, stop - position)
             sent = await self._wire.send_file(descriptor, position, sendable) if sendable else 0
             sendable -= sent
             if not sent:

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from registry.http.answers import FileSlice
+from registry.service import blobs
 from registry.service.principals import ANONYMOUS
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from registry.http.answers import Answer
     from registry.http.heads import Head
     from registry.http.route import Route
+    from registry.service.policy import Policy
     from registry.service.registry import Registry
 
 _SECONDS = 1.0
@@ -52,11 +54,17 @@ class Repeat(NamedTuple):
     answer: Answer
     until: float
 
-    def answer_to(self, entry: Entry) -> Answer:
-        """The answer, and its request's entry is told what there is to know."""
+    def answer_to(self, entry: Entry, registry: Registry) -> Answer | None:
+        """The answer, of which its request's entry is told; None where its file can't be opened any more."""
+        answer = self.answer
+        if isinstance(answer.body, FileSlice):
+            file = blobs.reopen(registry, answer.body.file.blob)
+            if file is None:
+                return None
+            answer = answer._replace(body=answer.body._replace(file=file))
         entry.lead_to(self.asked.route.name, self.asked.path_values)
         entry.principal = self.principal
-        return self.answer
+        return answer
 
 
 class Repeats:
@@ -65,48 +73,62 @@ class Repeats:
     def __init__(self, registry: Registry, all_bytes: int = _ALL_BYTES) -> None:
         """``all_bytes`` is what is kept at most."""
         self._registry = registry
-        self._policy = registry.policy
         self._all_bytes = all_bytes
         self._kept: dict[bytes, Repeat] = {}
         self._bytes = 0
-        self.version = 0
-        """Of the database, when it was asked last (see ``Readers.version_now``)."""
+        self.moment = (0, registry.policy)
+        """Version of the database and settings as they were looked at last: the same pair until one changes."""
 
     def find(self, data: bytes) -> Repeat | None:
         """The answer to the request with this head, if it is known and still stands."""
         if not data.startswith(_READS):
             return None
-        version = self._registry.database.version_now()
-        if version != self.version or self._registry.policy is not self._policy:
-            self.version, self._policy = version, self._registry.policy
-            self._kept.clear()
-            self._bytes = 0
+        self._look()
         repeat = self._kept.get(data)
         return None if repeat is None or repeat.until <= monotonic() else repeat
 
-    def keep(self, data: bytes, asked: Asked, principal: str | None, answer: Answer, version: int) -> None:
-        """Keep an answer, if it may be given again; ``version`` was that of the database before it was asked for.
+    def keep(
+        self, data: bytes, asked: Asked, principal: str | None, answer: Answer, moment: tuple[int, Policy]
+    ) -> None:
+        """Keep an answer, if it may be given again; ``moment`` is that before it was asked for.
 
         Nobody's credentials are in it: they would have to be looked at again.
         """
-        if not answer.is_settled or isinstance(answer.body, FileSlice) or principal != ANONYMOUS.name:
+        if not answer.is_settled or principal != ANONYMOUS.name or len(data) > _HEAD_BYTES:
             return
-        if len(data) > _HEAD_BYTES or len(answer.body) > _BODY_BYTES:
+        self._look()
+        kept = _without_descriptor(answer)
+        if kept is None or moment is not self.moment:  # it may follow from what was before, or from what is now
             return
-        if not self.version == version == self._registry.database.version_now():
-            return  # it may follow from what was before, or from what is now
         self._forget(data)
-        self._kept[data] = Repeat(asked, principal, answer, monotonic() + _SECONDS)
-        self._bytes += _weight(data, answer.body)
+        self._kept[data] = Repeat(asked, principal, kept, monotonic() + _SECONDS)
+        self._bytes += _weight(data, kept)
         while self._bytes > self._all_bytes:
             self._forget(next(iter(self._kept)))
+
+    def _look(self) -> None:
+        """Where something has changed, nothing that was kept stands."""
+        version, policy = self._registry.database.version_now(), self._registry.policy
+        if version != self.moment[0] or policy is not self.moment[1]:
+            self.moment = (version, policy)
+            self._kept.clear()
+            self._bytes = 0
 
     def _forget(self, data: bytes) -> None:
         repeat = self._kept.pop(data, None)
         if repeat is not None:
-            assert isinstance(repeat.answer.body, bytes)
-            self._bytes -= _weight(data, repeat.answer.body)
+            self._bytes -= _weight(data, repeat.answer)
 
 
-def _weight(data: bytes, body: bytes) -> int:
-    return _ENTRY_BYTES + len(data) + len(body)
+def _without_descriptor(answer: Answer) -> Answer | None:
+    """What is kept of an answer: a file is opened each time. None of one that is large, or verified as it is sent."""
+    body = answer.body
+    if not isinstance(body, FileSlice):
+        return answer if len(body) <= _BODY_BYTES else None
+    if body.file.content_hash is not None:
+        return None
+    return answer._replace(body=body._replace(file=body.file._replace(descriptor=-1)))
+
+
+def _weight(data: bytes, answer: Answer) -> int:
+    return _ENTRY_BYTES + len(data) + (0 if isinstance(answer.body, FileSlice) else len(answer.body))

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+from time import monotonic
 
 _PAGE_BYTES = mmap.PAGESIZE
 _ALL_IN_MEMORY = b"\1" * 1024
 """What mincore(2) says of as many pages."""
+
+_SEEN_SECONDS = 1.0
+_SEEN = 4096
+_seen: dict[tuple[str, int, int], float] = {}
+"""What was in memory when it was looked at last, and until when that is taken for granted: the oldest goes first."""
 
 _NO_ADDRESS = ctypes.c_void_p(-1).value
 
@@ -36,3 +42,20 @@ def is_in_memory(descriptor: int, start: int, length: int) -> bool:
     failed = _ask(address, span, pages)
     _unmap(address, span)
     return not failed and pages.raw == _ALL_IN_MEMORY[:count]
+
+
+def was_in_memory(name: str, descriptor: int, start: int, length: int) -> bool:
+    """Likewise, or a moment ago: what many ask for need not be looked at for each of them.
+
+    ``name`` is that of a content which never changes.
+    """
+    key, now = (name, start, length), monotonic()
+    if _seen.get(key, 0) > now:
+        return True
+    _seen.pop(key, None)
+    if not is_in_memory(descriptor, start, length):
+        return False
+    if len(_seen) >= _SEEN:
+        del _seen[next(iter(_seen))]
+    _seen[key] = now + _SEEN_SECONDS
+    return True

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from registry.http.access_log import ClientGone
-from registry.http.resident import is_in_memory
+from registry.http.resident import was_in_memory
 from registry.service.bodies import BodyInterrupted
 
 if TYPE_CHECKING:
@@ -75,13 +75,15 @@ class Wire:
         if sent < len(data):
             await self.send(memoryview(data)[sent:])
 
-    def sendable(self, descriptor: int, start: int, length: int) -> int:
+    def sendable(self, name: str, descriptor: int, start: int, length: int) -> int:
         """How much of the beginning of a part of a file ``send_file`` sends without waiting for a disk.
+
+        ``name`` is that of its content (see ``resident``).
 
         Nothing where the bytes have to be seen by this process (TLS).
         """
         length = min(length, _WINDOW_BYTES)
-        return length if self._is_plain and is_in_memory(descriptor, start, length) else 0
+        return length if self._is_plain and was_in_memory(name, descriptor, start, length) else 0
 
     async def send_file(self, descriptor: int, start: int, length: int) -> int:
         """Send of a part of a file what the socket takes: how much, 0 where it can't be read. Raises ClientGone."""

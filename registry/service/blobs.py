@@ -133,6 +133,14 @@ async def open_file(registry: Registry, blob: Blob, *, whole: bool) -> OpenBlob:
     return OpenBlob(blob, descriptor, ContentHash(blob.digest.algorithm) if is_verified else None)
 
 
+def reopen(registry: Registry, blob: Blob) -> OpenBlob | None:
+    """Open the file of a blob that could be opened a moment ago; None where it can't be any more."""
+    try:
+        return OpenBlob(blob, registry.files.open_blob(blob.digest), None)
+    except OSError:
+        return None
+
+
 def _is_due(registry: Registry, blob: Blob) -> bool:
     """Whether it was not verified lately."""
     age_ms = registry.database.clock.now_ms() - blob.verified_ms

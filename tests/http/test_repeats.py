@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from registry.http.heads import Head
 from registry.http.proxies import TrustedProxies
 from registry.http.repeats import Asked, Repeats
 from registry.http.routes import LANE_ROUTES
-from registry.service.policy import AccessPolicy
+from registry.service.policy import AccessPolicy, ScrubPolicy
 from registry.store import rules
 from registry.store.readers import Readers
 from tests.http.access_columns import basic
@@ -28,6 +29,7 @@ from tests.tools.raw import request
 if TYPE_CHECKING:
     import socket
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from registry.http.express import Lane
     from registry.service.registry import Registry
@@ -44,7 +46,7 @@ def asked() -> Asked:
 
 def keep(repeats: Repeats, data: bytes = DATA, answer: Answer = SETTLED, principal: str = "anonymous") -> None:
     repeats.find(data)
-    repeats.keep(data, asked(), principal, answer, repeats.version)
+    repeats.keep(data, asked(), principal, answer, repeats.moment)
 
 
 def touch(tx: WriteTx) -> None:
@@ -80,12 +82,21 @@ async def test_other_decisions_of_the_operator_count_at_once(registry: Registry)
 async def test_what_was_committed_while_it_was_answered_is_in_doubt(registry: Registry) -> None:
     repeats = Repeats(registry)
     repeats.find(DATA)
-    before = repeats.version
+    before = repeats.moment
     await registry.database.write(touch)
-    repeats.keep(DATA, asked(), "anonymous", SETTLED, before)
-    assert repeats.find(DATA) is None
-    repeats.keep(DATA, asked(), "anonymous", SETTLED, before)
-    assert repeats.find(DATA) is None
+    for _ in range(2):  # also if somebody else has asked meanwhile
+        repeats.keep(DATA, asked(), "anonymous", SETTLED, before)
+        assert repeats.find(DATA) is None
+
+
+async def test_what_was_decided_while_it_was_answered_counts_too(registry: Registry) -> None:
+    repeats = Repeats(registry)
+    repeats.find(DATA)
+    before = repeats.moment
+    registry.follow(replace(registry.policy, access=AccessPolicy(mode="basic")))
+    for _ in range(2):
+        repeats.keep(DATA, asked(), "anonymous", SETTLED, before)
+        assert repeats.find(DATA) is None
 
 
 async def test_nothing_stands_for_longer_than_a_second(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,3 +234,30 @@ async def test_a_right_that_is_gone_is_gone_for_what_was_answered(
     await registry.database.write(rules.remove, "anonymous", "a")
     for target in targets:
         assert (await asking.ask("GET", target))[:2] == (401, False)
+
+
+LARGE = bytes(range(256)) * 400
+
+
+async def test_the_file_of_a_large_blob_is_opened_each_time(asking: Asking, client: Client, tmp_path: Path) -> None:
+    await push_image(client, "a", "v1", LARGE)
+    target = f"/v2/a/blobs/{digest_of(LARGE)}"
+    before = len(os.listdir("/proc/self/fd"))
+    assert [await asking.ask("GET", target) for _ in range(3)] == [(200, n > 0, LARGE) for n in range(3)]
+    part = "Range: bytes=70000-99999"
+    assert [await asking.ask("GET", target, part) for _ in range(2)] == [
+        (206, n > 0, LARGE[70000:100000]) for n in (0, 1)
+    ]
+    assert len(os.listdir("/proc/self/fd")) == before
+    (tmp_path / "data" / "blobs" / digest_of(LARGE).replace(":", "/")).unlink()
+    assert (await asking.ask("GET", target))[:2] == (404, True)
+    assert (await asking.ask("HEAD", target))[:2] == (404, False)
+
+
+async def test_what_is_verified_as_it_is_sent_is_verified_each_time(
+    asking: Asking, client: Client, registry: Registry
+) -> None:
+    await push_image(client, "a", "v1", LARGE)
+    registry.follow(replace(registry.policy, scrub=ScrubPolicy(verified_seconds=0)))
+    for _ in range(2):
+        assert await asking.ask("GET", f"/v2/a/blobs/{digest_of(LARGE)}") == (200, False, LARGE)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import pytest
 
-from registry.http.resident import is_in_memory
+from registry.http import resident
+from registry.http.resident import is_in_memory, was_in_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,3 +48,21 @@ def descriptor(tmp_path: Path) -> Iterator[int]:
 )
 def test_one_page_that_is_missing_is_seen(descriptor: int, start: int, length: int, *, expected: bool) -> None:
     assert is_in_memory(descriptor, start, length) is expected
+
+
+def test_what_was_in_memory_is_not_looked_at_for_a_second(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resident, "_seen", {})
+    monkeypatch.setattr(resident, "_SEEN", 2)
+    now = monotonic()
+    monkeypatch.setattr(resident, "monotonic", lambda: now)
+    assert [was_in_memory("a", descriptor, 0, SIZE) for _ in range(2)] == [False] * 2
+    os.pwrite(descriptor, b"x", SIZE - 2 * PAGE)
+    assert was_in_memory("a", descriptor, 0, SIZE)
+    assert was_in_memory("a", -1, 0, SIZE)  # nothing was asked of a file
+    assert not was_in_memory("b", -1, 0, SIZE)
+    assert not was_in_memory("a", -1, PAGE, SIZE - PAGE)
+    now += 1.1
+    assert not was_in_memory("a", -1, 0, SIZE)
+    for name in "abc":
+        assert was_in_memory(name, descriptor, 0, SIZE)
+    assert [was_in_memory(name, -1, 0, SIZE) for name in "abc"] == [False, True, True]
