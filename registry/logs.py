@@ -54,6 +54,7 @@ def set_up(settings: Form) -> None:
     form = _automatic() if settings.format == "auto" else settings.format
     lowest = _LEVELS[settings.level.upper()]
     _processors[:] = [structlog.processors.add_log_level, _from_level(lowest), *_RENDERERS[form]()]
+    request_log.lines.write()
     request_log.requests.write = _request_writer(form, lowest)
     structlog.configure(
         processors=_processors,

@@ -56,10 +56,11 @@ class Lines:
         if not self._are_gathered:
             put(line)
             return
-        self._length += len(line) + 1
+        length = len(line.encode()) + 1
+        self._length += length
         if self._length > select.PIPE_BUF:  # into what is longer other processes may write (pipe(7))
             self.write()
-            self._length = len(line) + 1
+            self._length = length
         self._lines.append(line)
         self._put = put
 
@@ -71,7 +72,7 @@ class Lines:
         if not self._lines:
             return
         gathered, self._lines, self._length = self._lines, [], 0
-        with suppress(OSError, ValueError):
+        with suppress(Exception):
             self._put("\n".join(gathered))
 
     def end(self) -> None:

@@ -56,6 +56,14 @@ def test_nothing_is_written_that_another_process_may_write_into(gathered: Lines)
     assert len(written) == 6
 
 
+def test_what_counts_are_the_bytes(gathered: Lines) -> None:
+    written: list[str] = []
+    for _ in range(3):
+        gathered.add(written.append, "\u00e9" * 1300)
+    gathered.write()
+    assert [len(text) for text in written] == [1300] * 3
+
+
 def test_a_log_that_can_not_be_written_ends_nothing(gathered: Lines) -> None:
     def fail(_text: str) -> None:
         raise OSError("no room")

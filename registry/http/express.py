@@ -105,10 +105,10 @@ class Lane:
             data = self._body.rest or self._wire.receive_now()
         return data
 
-    async def _take(self, express: Express, data: bytes, received: bytes) -> bool:
+    async def _take(self, express: Express, head_bytes: bytes, received: bytes) -> bool:
         """Answer the request with this head, which this was received with; False where that is not for this lane."""
-        repeat = express.repeats.find(data)
-        asked = self._read(express, data) if repeat is None else repeat.asked
+        repeat = express.repeats.find(head_bytes)
+        asked = self._read(express, head_bytes) if repeat is None else repeat.asked
         if asked is None:
             return False
         head = asked.head
@@ -121,7 +121,7 @@ class Lane:
         unanswered = CLIENT_GONE
         try:
             answer = repeat and repeat.answer_to(entry, express.exchange.registry)
-            answer = answer or await self._answer(express, data, asked, origin, entry)
+            answer = answer or await self._answer(express, head_bytes, asked, origin, entry)
             self._finish_body()
             await self._send(express, answer, entry)
         except NotHere:
@@ -137,9 +137,9 @@ class Lane:
             entry.end(unanswered)
         return entry.is_here
 
-    def _read(self, express: Express, data: bytes) -> Asked | None:
+    def _read(self, express: Express, head_bytes: bytes) -> Asked | None:
         """What a head asks for; None where that is not for this lane."""
-        head = read_head(data, self._fields)
+        head = read_head(head_bytes, self._fields)
         if head is None:
             return None
         find = _recall_route if len(head.path) <= _KEPT_PATH_LENGTH else _find_route
@@ -147,14 +147,14 @@ class Lane:
         route = express.routes.get(name)
         return None if route is None or not route.has(head.method) else Asked(head, route, path_values)
 
-    async def _answer(self, express: Express, data: bytes, asked: Asked, origin: Origin, entry: Entry) -> Answer:
+    async def _answer(self, express: Express, head_bytes: bytes, asked: Asked, origin: Origin, entry: Entry) -> Answer:
         head, route, path_values = asked
         incoming = Incoming(
             head.method, head.path, head.query, head.headers, self._body, origin, origin.address or UNIX, entry
         )
         moment = express.repeats.moment
         answer = await express.exchange.answer(incoming, route, path_values)
-        express.repeats.keep(data, asked, entry.principal, answer, moment)
+        express.repeats.keep(head_bytes, asked, entry.principal, answer, moment)
         return answer
 
     def _finish_body(self) -> None:

@@ -26,7 +26,8 @@ async def tags(registry: Registry, request: Request, repository: RepositoryName)
     size = parameters.page_size(request.query)
     names = await manifests.list_tags(registry, repository, request.query.one("last") or "", size + 1)
     page, headers = _page(f"/v2/{repository}/tags/list", names, size)
-    return json_answer(200, {"name": str(repository), "tags": page}, *headers)._replace(is_settled=True)
+    answer = json_answer(200, {"name": str(repository), "tags": page}, *headers)
+    return answer._replace(is_settled=True)
 
 
 async def catalog(registry: Registry, request: Request) -> Answer:

@@ -38,6 +38,12 @@ _ALL_BYTES = 4 * 1024 * 1024
 _READS = (b"GET ", b"HEAD ")
 
 
+_FIELDS = 32
+"""Of a head that is kept: many small ones take far more memory than their bytes."""
+
+Moment = tuple[object, "Policy"]
+
+
 class Asked(NamedTuple):
     """What the head of a request asks for."""
 
@@ -76,33 +82,31 @@ class Repeats:
         self._all_bytes = all_bytes
         self._kept: dict[bytes, Repeat] = {}
         self._bytes = 0
-        self.moment = (0, registry.policy)
+        self.moment: Moment = (None, registry.policy)
         """Version of the database and settings as they were looked at last: the same pair until one changes."""
 
-    def find(self, data: bytes) -> Repeat | None:
+    def find(self, head_bytes: bytes) -> Repeat | None:
         """The answer to the request with this head, if it is known and still stands."""
-        if not data.startswith(_READS):
+        if not head_bytes.startswith(_READS):
             return None
         self._look()
-        repeat = self._kept.get(data)
+        repeat = self._kept.get(head_bytes)
         return None if repeat is None or repeat.until <= monotonic() else repeat
 
-    def keep(
-        self, data: bytes, asked: Asked, principal: str | None, answer: Answer, moment: tuple[int, Policy]
-    ) -> None:
+    def keep(self, head_bytes: bytes, asked: Asked, principal: str | None, answer: Answer, moment: Moment) -> None:
         """Keep an answer, if it may be given again; ``moment`` is that before it was asked for.
 
-        Nobody's credentials are in it: they would have to be looked at again.
+        Credentials would have to be looked at again, so nobody's are kept.
         """
-        if not answer.is_settled or principal != ANONYMOUS.name or len(data) > _HEAD_BYTES:
+        if not answer.is_settled or principal != ANONYMOUS.name or not _is_plain(asked.head, len(head_bytes)):
             return
         self._look()
         kept = _without_descriptor(answer)
         if kept is None or moment is not self.moment:  # it may follow from what was before, or from what is now
             return
-        self._forget(data)
-        self._kept[data] = Repeat(asked, principal, kept, monotonic() + _SECONDS)
-        self._bytes += _weight(data, kept)
+        self._forget(head_bytes)
+        self._kept[head_bytes] = Repeat(asked, principal, kept, monotonic() + _SECONDS)
+        self._bytes += _weight(head_bytes, kept)
         while self._bytes > self._all_bytes:
             self._forget(next(iter(self._kept)))
 
@@ -114,10 +118,14 @@ class Repeats:
             self._kept.clear()
             self._bytes = 0
 
-    def _forget(self, data: bytes) -> None:
-        repeat = self._kept.pop(data, None)
+    def _forget(self, head_bytes: bytes) -> None:
+        repeat = self._kept.pop(head_bytes, None)
         if repeat is not None:
-            self._bytes -= _weight(data, repeat.answer)
+            self._bytes -= _weight(head_bytes, repeat.answer)
+
+
+def _is_plain(head: Head, length: int) -> bool:
+    return length <= _HEAD_BYTES and len(head.headers) <= _FIELDS and "authorization" not in head.headers
 
 
 def _without_descriptor(answer: Answer) -> Answer | None:
@@ -130,5 +138,5 @@ def _without_descriptor(answer: Answer) -> Answer | None:
     return answer._replace(body=body._replace(file=body.file._replace(descriptor=-1)))
 
 
-def _weight(data: bytes, answer: Answer) -> int:
-    return _ENTRY_BYTES + len(data) + (0 if isinstance(answer.body, FileSlice) else len(answer.body))
+def _weight(head_bytes: bytes, answer: Answer) -> int:
+    return _ENTRY_BYTES + len(head_bytes) + (0 if isinstance(answer.body, FileSlice) else len(answer.body))

@@ -29,6 +29,7 @@ from registry.http.wire import scope_of
 from registry.read_workers.lean import give_back_memory
 from registry.read_workers.link import Link, socket_stream
 from registry.read_workers.settings import ReadSettings
+from registry.request_log import lines
 from registry.service.known_passwords import KnownPasswords
 from registry.service.policy import AccessPolicy, Policy, ScrubPolicy
 from registry.service.reading import Reading
@@ -78,6 +79,7 @@ class ReadWorker:
             self._link.post({"ready": RUN})
             while (message := await self._link.receive()) is not None:
                 self._obey(message, nursery)
+            lines.end()
             os._exit(0)  # there is nothing to keep, and a thread may hang in a system call
 
     def _obey(self, message: Message, nursery: trio.Nursery) -> None:

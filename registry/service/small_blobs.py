@@ -1,7 +1,7 @@
 """What small blobs hold, as far as they were read lately.
 
-A content that has its digest is what it always was. Whether a blob may be read, here and now, is asked of its row each
-time: what was unlinked, condemned or found damaged is not answered because it is still remembered.
+A content that has its digest is what it always was. Whether a blob may be read, here and now, its row says: what
+was unlinked, condemned or found damaged is not answered because it is still remembered.
 """
 
 from __future__ import annotations

@@ -66,9 +66,12 @@ class Database(Readers):
         """How long transactions waited for the writer (see Writer)."""
         return self._writer.waits
 
-    def version_now(self) -> int:
-        """As of Readers, and cheaper: only this process writes, and its writer counts what it commits."""
-        return self._writer.commits
+    def version_now(self) -> object:
+        """As of Readers, and cheaper: only this process writes (what another one might is not noticed), and it counts.
+
+        A group can be read before it is counted, while COMMIT goes on with a checkpoint, or the writer waits its turn.
+        """
+        return super().version_now() if self._writer.is_committing else self._writer.commits
 
     async def log_bytes(self) -> int:
         """The size of the write-ahead log's file, which stays when the log is begun anew."""

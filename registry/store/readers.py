@@ -37,7 +37,7 @@ class Readers:
         self._idle_readers: list[sqlite3.Connection] = []
         self._reader_places = trio.CapacityLimiter(threads)
         self._recalled: dict[tuple[Any, ...], Any] = {}
-        self._recalled_version = 0
+        self._recalled_version: object = None
 
     def open_readers(self) -> None:
         """Raises sqlite3.Error."""
@@ -78,13 +78,15 @@ class Readers:
             self._recalled[key] = result
         return result
 
-    def version_now(self) -> int:
-        """A number that is another one as soon as something was committed, by this process or another.
+    def version_now(self) -> object:
+        """What is another value as soon as something was committed, by this process or another, or if nobody can tell.
 
         SQLite tells by what makes it read its pages again (PRAGMA data_version).
         """
-        (version,) = self._loop_reader.execute("PRAGMA data_version").fetchone()
-        return int(version)
+        try:
+            return self._loop_reader.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error:  # whoever reads a row next will say so
+            return object()
 
     async def read(self, function: Callable[Concatenate[ReadTx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A read in a thread, for what can be long."""

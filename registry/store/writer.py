@@ -58,7 +58,9 @@ class Writer:
         self._connection: sqlite3.Connection
         self._look_at = 0.0
         self.commits = 0
-        """How many groups were committed since the database was made: it rises before anybody hears of one."""
+        """How many groups were committed since the database was made: it rises before anybody is told of one."""
+        self.is_committing = False
+        """Whether a group can be read, perhaps, that is not counted yet."""
         self.changes = 0
         """How many groups changed more than the row that counts them."""
         self.waits = Histogram(QUICK_SECONDS)
@@ -182,19 +184,25 @@ class Writer:
             if is_damage(error):
                 self._reopen(error)
             return tried or group, error
+        self.is_committing = True
+        try:
+            return tried, self._end(changed=changed)
+        finally:
+            self.is_committing = False
+
+    def _end(self, *, changed: bool) -> sqlite3.Error | None:
+        """Commit, and count it; why it was not committed, or nobody knows whether it was."""
         try:
             self._connection.execute("COMMIT")
+            self.commits += 1
         except sqlite3.Error as error:
             self._reopen(error)
             expected, self.commits = self.commits + 1, self._counted()
-            if self.commits == expected:
-                self.changes += changed
-                return tried, None
-            is_known = self._overwrite() or code(error) == sqlite3.SQLITE_FULL  # then the last frame was not written
-            return tried, error if is_known else unknown(error)
-        self.commits += 1
+            if self.commits != expected:
+                is_known = self._overwrite() or code(error) == sqlite3.SQLITE_FULL  # the last frame was not written
+                return error if is_known else unknown(error)
         self.changes += changed
-        return tried, None
+        return None
 
     def _keep_pages(self) -> None:
         """Give the database unused pages where it has few, at most once a second, while there is room for them."""

@@ -59,6 +59,20 @@ def test_an_answer_is_the_one_that_quart_gives(sites: Sites, message: bytes) -> 
         assert shown(answer) == shown(ask(quick, message)) == shown(ask(slow, message))
 
 
+READS = {name: message for name, message in TAKEN.items() if message.startswith((b"GET ", b"HEAD "))}
+
+
+@pytest.mark.parametrize("message", READS.values(), ids=READS)
+def test_what_is_asked_again_and_again_is_answered_as_by_quart(sites: Sites, message: bytes) -> None:
+    """One after the other, and all at once."""
+    with two_ways(sites) as (quick, slow):
+        expected = shown(ask(slow, message))
+        assert [shown(ask(quick, message)) for _ in range(3)] == [expected] * 3
+        quick.send(message * 5)
+        method = message.split(b" ", 1)[0].decode()
+        assert [shown(quick.answer(method)) for _ in range(5)] == [expected] * 5
+
+
 @pytest.mark.parametrize("message", NOT_UNDERSTOOD.values(), ids=NOT_UNDERSTOOD)
 def test_what_is_out_of_the_ordinary_is_left_to_hypercorn(sites: Sites, message: bytes) -> None:
     with connect(sites.lane_alone) as lane, two_ways(sites) as (quick, slow):

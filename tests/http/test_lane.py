@@ -34,10 +34,10 @@ CHECK = request("GET", "/v2/")
 
 
 @asynccontextmanager
-async def open_lane() -> AsyncIterator[tuple[Lane, socket.socket]]:
-    """A lane, and its client."""
+async def open_lane(peer: str | None = "192.0.2.1") -> AsyncIterator[tuple[Lane, socket.socket]]:
+    """A lane, and its client; without an address it is one on a unix socket."""
     ours, client = socket.socketpair()
-    scope = {"client": ("192.0.2.1", 1), "server": None, "scheme": "http"}
+    scope = {"client": peer and (peer, 1), "server": None, "scheme": "http"}
     with client:
         async with trio.SocketStream(trio.socket.from_stdlib_socket(ours)) as stream:
             yield Lane(Wire(stream, 60, lambda: None), scope, lambda: None), client

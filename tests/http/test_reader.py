@@ -6,6 +6,7 @@ import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import pytest
 import structlog
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -14,12 +15,16 @@ from registry.http.exchange import Exchange
 from registry.http.express import Express
 from registry.http.proxies import TrustedProxies
 from registry.http.read_routes import READ_ROUTES
-from registry.http.reader import Reader
+from registry.http.reader import Reader, ReadingExchange
 from registry.http.repeats import Repeats
+from registry.service.known_passwords import KnownPasswords
+from registry.service.policy import Policy
+from registry.service.reading import Reading
 from tests.tools.raw import request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
     from registry.service.registry import Registry
 
@@ -82,3 +87,18 @@ async def test_what_nobody_expects_ends_the_connection_alone() -> None:
             await wait_all_tasks_blocked()
             assert left == [b""]
     assert [entry["event"] for entry in logs] == ["connection failed"]
+
+
+@pytest.mark.parametrize("target", ["/v2/a/manifests/v1", "/healthz"])
+async def test_what_can_not_be_read_here_is_left_to_the_main_process(
+    registry: Registry, tmp_path: Path, target: str
+) -> None:
+    reading = Reading(tmp_path / "data", Policy(), registry.database.clock, KnownPasswords(), trio.sleep)  # type: ignore[arg-type]
+    reading.database.open_readers()
+    reading.database.close_readers()
+    express = Express(ReadingExchange(reading.registry), TrustedProxies(()), READ_ROUTES, Repeats(reading.registry))
+    asked = request("GET", target)
+    async with running(lambda: express) as (_, client, left):
+        client.send(asked)
+        await wait_all_tasks_blocked()
+    assert left == [asked]

@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import replace
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -40,13 +40,19 @@ DATA = request("GET", "/v2/a/manifests/v1")
 SETTLED = Answer(200, (("ETag", '"x"'),), b"content", is_settled=True)
 
 
-def asked() -> Asked:
-    return Asked(Head("GET", "/v2/a/manifests/v1", b"", {"host": "x"}), LANE_ROUTES["manifest"], {"name": "a"})
+def asked(**more: str) -> Asked:
+    return Asked(Head("GET", "/v2/a/manifests/v1", b"", {"host": "x", **more}), LANE_ROUTES["manifest"], {"name": "a"})
 
 
-def keep(repeats: Repeats, data: bytes = DATA, answer: Answer = SETTLED, principal: str = "anonymous") -> None:
-    repeats.find(data)
-    repeats.keep(data, asked(), principal, answer, repeats.moment)
+def keep(
+    repeats: Repeats,
+    head_bytes: bytes = DATA,
+    answer: Answer = SETTLED,
+    principal: str = "anonymous",
+    headers: dict[str, str] = {},  # noqa: B006
+) -> None:
+    repeats.find(head_bytes)
+    repeats.keep(head_bytes, asked(**headers), principal, answer, repeats.moment)
 
 
 def touch(tx: WriteTx) -> None:
@@ -110,20 +116,22 @@ async def test_nothing_stands_for_longer_than_a_second(registry: Registry, monke
 
 
 @pytest.mark.parametrize(
-    ("data", "answer", "principal"),
+    "different",
     [
-        (DATA, SETTLED._replace(is_settled=False), "anonymous"),
-        (DATA, SETTLED, "user"),
-        (DATA, SETTLED._replace(body=b"x" * 16385), "anonymous"),
-        (DATA + b"x" * 2048, SETTLED, "anonymous"),
-        (request("POST", "/v2/a/blobs/uploads/"), SETTLED, "anonymous"),
+        {"answer": SETTLED._replace(is_settled=False)},
+        {"principal": "user"},
+        {"headers": {"authorization": "Basic Og=="}},
+        {"answer": SETTLED._replace(body=b"x" * 16385)},
+        {"head_bytes": DATA + b"x" * 2048},
+        {"headers": {f"x{number}": "" for number in range(32)}},
+        {"head_bytes": request("POST", "/v2/a/blobs/uploads/")},
     ],
-    ids=["not settled", "with credentials", "large", "many words", "no read"],
+    ids=["not settled", "somebody", "credentials", "a large body", "many bytes", "many fields", "no read"],
 )
-async def test_what_is_not_given_again(registry: Registry, data: bytes, answer: Answer, principal: str) -> None:
+async def test_what_is_not_given_again(registry: Registry, different: dict[str, Any]) -> None:
     repeats = Repeats(registry)
-    keep(repeats, data, answer, principal)
-    assert repeats.find(data) is None
+    keep(repeats, **different)
+    assert repeats.find(different.get("head_bytes", DATA)) is None
 
 
 async def test_only_so_much_is_kept_and_the_first_goes_first(registry: Registry) -> None:
@@ -234,6 +242,21 @@ async def test_a_right_that_is_gone_is_gone_for_what_was_answered(
     await registry.database.write(rules.remove, "anonymous", "a")
     for target in targets:
         assert (await asking.ask("GET", target))[:2] == (401, False)
+
+
+async def test_each_client_is_logged_by_its_own_address(
+    client: Client, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await push_image(client, "a", "v1", b"layer")
+    logged: list[str] = []
+    monkeypatch.setattr(request_log.requests, "write", lambda _level, values: logged.append(values[8]))
+    express = Express(Exchange(registry), TrustedProxies(["192.0.2.9"]), LANE_ROUTES, Repeats(registry))
+    data = request("GET", "/v2/a/manifests/v1", "X-Forwarded-For: 203.0.113.7")
+    for peer in ("192.0.2.1", "192.0.2.2", "192.0.2.9", None):
+        async with open_lane(peer) as (lane, _):
+            assert await lane.serve(lambda: express, data) == b""
+    assert express.repeats.find(data) is not None
+    assert logged == ["192.0.2.1", "192.0.2.2", "203.0.113.7", "unix"]
 
 
 LARGE = bytes(range(256)) * 400

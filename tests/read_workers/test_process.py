@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -87,3 +89,40 @@ async def test_a_connection_that_came_as_the_daemon_stops_may_ask_once(told: Tol
 async def test_a_connection_for_which_there_is_no_descriptor(told: Told) -> None:
     told.tell({"connection": 7})
     assert await told.said() == {"left": 7}
+
+
+async def test_what_was_answered_as_the_daemon_went_is_logged(tmp_path: Path, registry: Registry) -> None:
+    """All of it comes at one moment, as the worker is stopped meanwhile."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    link, log = Link(ours), tmp_path / "log"
+    with log.open("wb") as file, theirs:
+        command = [sys.executable, "-P", "-m", "registry.read_workers", str(theirs.fileno())]
+        process = await trio.lowlevel.open_process(command, pass_fds=[theirs.fileno()], stderr=file)
+    settings = ReadSettings.of(Settings()).encoded() | {"format": "json", "level": "info"}
+    begin = {"data": str(tmp_path / "data"), "key": "00", "clock_ahead_ms": 0, "is_restored": False}
+    link.post({**begin, "settings": settings})
+    assert await link.receive() is not None
+    clients = []
+    for number in range(10):
+        theirs, client = socket.socketpair()
+        with theirs:
+            await link.send({"connection": number}, b"", [theirs.fileno()])
+        client.send(VERSION)
+        assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+        clients.append(client)
+    process.send_signal(signal.SIGSTOP)
+    for client in clients:
+        client.send(VERSION)
+    link.close()
+    process.send_signal(signal.SIGCONT)
+    await process.wait()
+    answered = len(clients) + sum(map(_is_answered, clients))
+    assert log.read_text().count('"event": "request"') == answered
+
+
+def _is_answered(client: socket.socket) -> bool:
+    with client:
+        try:
+            return client.recv(65536).startswith(b"HTTP/1.1 200 ")
+        except ConnectionResetError:
+            return False

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+import trio.lowlevel
 import trio.testing
 
 from registry.store.database import Database
@@ -116,15 +118,52 @@ class _FailingCommit:
 @pytest.mark.parametrize("lands", [True, False])
 async def test_a_commit_that_raised_is_asked_for_not_guessed(database: Database, *, lands: bool) -> None:
     await database.write(add, "before")
+    assert database.recall_now(names) == ["before"]
     database._writer._connection = _FailingCommit(database._writer._connection, lands=lands)  # type: ignore[assignment]
     if lands:
         assert await database.write(add, "unknown") > 0
     else:
         with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
             await database.write(add, "unknown")
+    assert database.recall_now(names) == database.ask_now(names)
     await database.write(add, "after")
     assert ("unknown" in database.read_now(names)) is lands
     assert {"before", "after"} <= set(database.read_now(names))
+    assert database.recall_now(names) == database.ask_now(names)
+
+
+class _SlowCommit:
+    """A connection whose COMMIT of a repository takes long after it can be read: as where it checkpoints."""
+
+    def __init__(self, real: sqlite3.Connection, go_on: threading.Event) -> None:
+        self._real = real
+        self._go_on = go_on
+        self._has_repository = False
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        cursor = self._real.execute(sql, *parameters)
+        self._has_repository |= "INTO repository" in sql
+        if sql == "COMMIT" and self._has_repository:
+            self._go_on.wait()
+        return cursor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+async def test_what_can_be_read_already_is_not_recalled_as_it_was(database: Database) -> None:
+    go_on = threading.Event()
+    database._writer._connection = _SlowCommit(database._writer._connection, go_on)  # type: ignore[assignment]
+    assert database.recall_now(names) == []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(database.write, add, "a")
+        try:
+            while not (read := database.ask_now(names)):
+                await trio.lowlevel.checkpoint()
+            assert database.recall_now(names) == read == ["a"]
+        finally:
+            go_on.set()
+    assert database.recall_now(names) == ["a"]
 
 
 async def test_damage_ends_the_writer_and_no_caller_is_told_of_success(tmp_path: Path) -> None:
