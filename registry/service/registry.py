@@ -117,6 +117,7 @@ async def open_registry(
         try:
             async with trio.open_nursery() as background:
                 background.start_soon(registry.database.run)
+                background.start_soon(registry.uploads.publisher.run)
                 await registry.restoration.begin()
                 await registry.expiry.drop_lost()
                 await registry.space.look()

@@ -53,7 +53,7 @@ class Uploads:
         self._writers: dict[str, _Writer] = {}
         self._hashes = RunningHashes()
         self._rooms = Rooms(PIECE_BYTES)
-        self._publisher = Publisher(registry.files, registry.hops)
+        self.publisher = Publisher(registry.files, registry.hops, registry.database)
         self._doubtful: set[str] = set()
         """Uploads whose file could not be synced: before anything is built on it, it is renewed."""
 
@@ -248,28 +248,26 @@ class Uploads:
                 "the content that was uploaded has another digest",
                 {"expected": str(digest), "received": str(content_hash.digest())},
             )
-        with trio.CancelScope(shield=True):
-            async with self._registry.digest_locks.hold(digest):
-                publication = Publication(file, digest)
-                try:
-                    if file.is_open:  # small ones need not wait for its sync
-                        await self._registry.hops(file.keep)
-                    await self._publisher.publish(publication)
-                    lease_ms = self._registry.policy.garbage.lease_ms
-                    await self._registry.database.write(_record, upload, digest, file.offset, lease_ms=lease_ms)
-                except CommitUnknown:
-                    raise
-                except BaseException:
-                    if publication.is_renamed:
-                        await self._take_back(upload, digest)
-                    raise
+        async with self._registry.digest_locks.hold(digest):
+            publication = Publication(file, digest)
+            try:
+                if file.is_open:  # small ones need not wait for its sync
+                    await self._registry.hops(file.keep)
+                lease_ms = self._registry.policy.garbage.lease_ms
+                await self.publisher.publish(publication, _record, upload, digest, file.offset, lease_ms=lease_ms)
+            except CommitUnknown:
+                raise
+            except BaseException:
+                if publication.is_renamed:
+                    await self._take_back(upload, digest)
+                raise
 
     async def _take_back(self, upload: Upload, digest: Digest) -> None:
         """Give the session its file back, so that it can be closed again.
 
         Not where a row stands for the blob, nor in a restored registry, where no file under a digest is touched.
         """
-        with suppress(OSError, sqlite3.Error):
+        with suppress(OSError, sqlite3.Error), trio.CancelScope(shield=True):
             if self._registry.restoration.is_open or self._registry.database.read_now(blobs.is_known, digest):
                 return
             await self._registry.hops(self._registry.files.take_back, digest, upload.id)

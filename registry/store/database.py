@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from registry.store.hops import Hops
+    from registry.store.jobs import Job
     from registry.store.transactions import ReadTx, WriteTx
     from registry.tally import Histogram
 
@@ -90,6 +91,10 @@ class Database(Readers):
     async def write(self, function: Callable[Concatenate[WriteTx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the function in a transaction; returns after COMMIT (see Writer.write)."""
         return await self._writer.write(function, *args, **kwargs)
+
+    def queue(self, job: Job[T]) -> Job[T]:
+        """Have the job run in a transaction, without waiting for it (see Writer.queue)."""
+        return self._writer.queue(job)
 
     async def run(self) -> None:
         """Commit what callers queue until cancelled (see Writer.run)."""

@@ -6,7 +6,6 @@ rolls back what its function did and no more.
 
 from __future__ import annotations
 
-import math
 import os
 import sqlite3
 import time
@@ -17,13 +16,13 @@ import trio
 
 from registry.store import reserve, schema, snapshot
 from registry.store.failures import CommitUnknown, DatabaseDamaged, closed, code, is_damage, unknown
-from registry.store.jobs import Job, fail_all
+from registry.store.jobs import Job, Queue, fail_all
 from registry.store.space import Space, StorageFull
 from registry.store.transactions import ReadTx, WriteTx, count_commits
 from registry.tally import QUICK_SECONDS, Histogram
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from registry.store.clock import Clock
@@ -54,7 +53,7 @@ class Writer:
         self._space = Space(path.parent)
         self._hops = hops
         self._clock = clock
-        self._send, self._receive = trio.open_memory_channel[Job[Any]](math.inf)
+        self._queue: Queue[Job[Any]] = Queue()
         self._connection: sqlite3.Connection
         self._look_at = 0.0
         self.commits = 0
@@ -99,41 +98,25 @@ class Writer:
         Cancellation is noticed before the function is queued. From then on the call waits for its outcome.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        job = Job(function, args, kwargs)
-        try:
-            self._send.send_nowait(job)
-        except trio.BrokenResourceError:
-            raise closed() from None
-        with trio.CancelScope(shield=True):
-            await job.done.wait()
-        try:
-            if job.error is not None:
-                raise job.error
-            return job.result  # type: ignore[return-value]  # None only where T is
-        finally:
-            del job  # a cycle with the error's traceback would keep the arguments
+        return await self.queue(Job(function, args, kwargs)).outcome()
+
+    def queue(self, job: Job[T]) -> Job[T]:
+        """Have the job run in a transaction; it ends after COMMIT."""
+        job.queued = time.monotonic()
+        if not self._queue.put(job):
+            job.end(closed())
+        return job
 
     async def run(self) -> None:
         """Commit what callers queue, in groups, until cancelled. Raises DatabaseDamaged, or what reopening raised."""
         try:
-            async for job in self._receive:
-                group = [job, *self._waiting(GROUP_LIMIT - 1)]
+            while True:
+                group = await self._queue.take(GROUP_LIMIT)
                 while group:
                     group = await self._commit_group(group)
         finally:
-            for job in self._waiting(math.inf):
-                job.error = closed()
-                job.done.set()
-            self._receive.close()
-
-    def _waiting(self, limit: float) -> Iterator[Job[Any]]:
-        """The jobs that wait already, at most ``limit`` of them."""
-        while limit > 0:
-            try:
-                yield self._receive.receive_nowait()
-            except trio.WouldBlock:
-                return
-            limit -= 1
+            for job in self._queue.close():
+                job.end(closed())
 
     async def _commit_group(self, group: list[Job[Any]]) -> list[Job[Any]]:
         """Run and commit a group, as much of it as GROUP_SECONDS allow; the jobs that are left."""
@@ -148,7 +131,7 @@ class Writer:
         finally:
             for job in tried:
                 self.waits.observe(began - job.queued)
-                job.done.set()
+                job.end()
         return group[len(tried) :]
 
     def _commit(self, group: list[Job[Any]]) -> list[Job[Any]]:

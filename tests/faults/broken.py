@@ -12,16 +12,16 @@ main()
 """
 
 _ROW_FIRST = """
-from registry.store.database import Database
 from registry.store.files import Files
+from registry.store.writer import Writer
 
-publish, write, waiting = Files.publish, Database.write, []
+publish, commit, waiting = Files.publish, Writer._commit, []
 
-async def write_first(*args, **kwargs):
-    result = await write(*args, **kwargs)
+def commit_first(self, group):
+    tried = commit(self, group)
     while waiting:
         publish(*waiting.pop())
-    return result
+    return tried
 
 def publish_later(files, publications):
     waiting.append((files, publications))
@@ -29,7 +29,7 @@ def publish_later(files, publications):
         publication.is_durable = True
 
 Files.publish = publish_later
-Database.write = write_first
+Writer._commit = commit_first
 """
 
 _ANSWER_FIRST = """
@@ -41,7 +41,7 @@ run_jobs = Writer._run_jobs
 
 def answer_first(self, group, tried):
     run_jobs(self, group, tried)
-    trio.from_thread.run_sync(lambda: [job.done.set() for job in tried])
+    trio.from_thread.run_sync(lambda: [job.end() for job in tried])
     time.sleep(0.1)
 
 Writer._run_jobs = answer_first

@@ -14,13 +14,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from registry.store import garbage
-from registry.store.database import Database
 from registry.store.files import Files
 from registry.store.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from registry.store.jobs import Job
     from registry.store.upload_files import Publication
 
 
@@ -36,14 +36,14 @@ def directory_is_not_synced() -> None:
 
 
 def row_comes_before_the_rename() -> None:
-    publish, write = Files.publish, Database.write
+    publish, commit = Files.publish, Writer._commit
     waiting: list[Callable[[], None]] = []
 
-    async def write_then_publish(self: Database, *args: Any, **kwargs: Any) -> Any:
-        result = await write(self, *args, **kwargs)
+    def commit_then_publish(self: Writer, group: list[Job[Any]]) -> list[Job[Any]]:
+        tried = commit(self, group)
         while waiting:
             waiting.pop()()
-        return result
+        return tried
 
     def publish_later(self: Files, publications: Sequence[Publication]) -> None:
         waiting.append(partial(publish, self, publications))
@@ -51,7 +51,7 @@ def row_comes_before_the_rename() -> None:
             publication.is_durable = True
 
     Files.publish = publish_later
-    Database.write = write_then_publish
+    Writer._commit = commit_then_publish
 
 
 def commit_is_not_synced() -> None:

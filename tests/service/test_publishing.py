@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import trio
 import trio.testing
 
@@ -13,10 +14,14 @@ from registry.service.publishing import Publisher
 from registry.store.files import Files
 from registry.store.hops import Hops
 from registry.store.upload_files import Publication
+from tests.store.conftest import add, names, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
+
+    from registry.store.database import Database
+    from registry.store.transactions import WriteTx
 
 
 class Groups(Hops):
@@ -37,46 +42,118 @@ class Groups(Hops):
         return await super().__call__(function, *args, **kwargs)
 
 
-async def publish(files: Files, publisher: Publisher, name: str) -> None:
-    file, running = files.new_upload(name, lambda _: None), ContentHash("sha256")
-    file.hold(name.encode(), running)
-    await publisher.publish(Publication(file, running.digest()))
+class Desk:
+    """A publisher and its database; what came of each name that was published."""
+
+    def __init__(self, folder: Path, database: Database) -> None:
+        self.hops = Groups()
+        self.database = database
+        self.files = Files(folder)
+        self.files.prepare()
+        self.publisher = Publisher(self.files, self.hops, database)
+        self.told: dict[str, Exception | None] = {}
+
+    async def publish(self, name: str, record: Any = None) -> None:
+        file, running = self.files.new_upload(name, lambda _: None), ContentHash("sha256")
+        file.hold(name.encode(), running)
+        try:
+            await self.publisher.publish(Publication(file, running.digest()), record or add_row, name)
+        except Exception as error:  # noqa: BLE001 (a test looks at it)
+            self.told[name] = error
+        else:
+            self.told[name] = None
+
+
+def add_row(tx: WriteTx, name: str) -> None:
+    add(tx, name)
+
+
+@asynccontextmanager
+async def desk_in(folder: Path) -> AsyncIterator[tuple[Desk, trio.Nursery]]:
+    async with opened(folder / "registry.db") as database:
+        desk = Desk(folder, database)
+        async with trio.open_nursery() as background:
+            background.start_soon(desk.publisher.run)
+            async with trio.open_nursery() as nursery:
+                yield desk, nursery
+            background.cancel_scope.cancel()
 
 
 async def test_those_who_wait_are_published_together(tmp_path: Path) -> None:
-    files, hops = Files(tmp_path), Groups()
-    files.prepare()
-    publisher = Publisher(files, hops)
-    async with trio.open_nursery() as nursery:
+    async with desk_in(tmp_path) as (desk, nursery):
         for name in "abcd":
-            nursery.start_soon(publish, files, publisher, name)
+            nursery.start_soon(desk.publish, name)
             await trio.testing.wait_all_tasks_blocked()
-        hops.go_on.release()
+        desk.hops.go_on.release()
         await trio.testing.wait_all_tasks_blocked()
-        nursery.start_soon(publish, files, publisher, "e")
+        nursery.start_soon(desk.publish, "e")
         await trio.testing.wait_all_tasks_blocked()
-        hops.go_on.release()
-        hops.go_on.release()
-    assert hops.seen == [["a"], ["b", "c", "d"], ["e"]]
+        desk.hops.go_on.release()
+        desk.hops.go_on.release()
+    assert desk.hops.seen == [["a"], ["b", "c", "d"], ["e"]]
+    assert desk.told == dict.fromkeys("abcde")
     assert len(list((tmp_path / "blobs/sha256").iterdir())) == 5
 
 
-async def test_a_group_that_was_not_tried_is_durable_for_nobody(tmp_path: Path) -> None:
-    files, hops = Files(tmp_path), Groups()
-    files.prepare()
-    publisher, told = Publisher(files, hops), []
+async def test_each_learns_of_its_own_transaction(tmp_path: Path) -> None:
+    def refuse(tx: WriteTx, name: str) -> None:
+        add(tx, name)
+        raise ValueError(name)
 
-    async def publish_and_note(name: str) -> None:
-        with pytest.raises((OSError, RuntimeError)) as raised:
-            await publish(files, publisher, name)
-        told.append(raised.type)
-
-    hops.fails = True
-    async with trio.open_nursery() as nursery:
+    async with desk_in(tmp_path) as (desk, nursery):
         for name in "abc":
-            nursery.start_soon(publish_and_note, name)
+            nursery.start_soon(desk.publish, name, refuse if name == "b" else None)
+        desk.hops.go_on.release()
+        desk.hops.go_on.release()
+        desk.hops.go_on.release()
+    assert (desk.told["a"], desk.told["c"]) == (None, None)
+    assert isinstance(desk.told["b"], ValueError)
+
+
+async def test_nobody_has_a_row_whose_group_was_not_tried(tmp_path: Path) -> None:
+    async with desk_in(tmp_path) as (desk, nursery):
+        desk.hops.fails = True
+        for name in "abc":
+            nursery.start_soon(desk.publish, name)
             await trio.testing.wait_all_tasks_blocked()
-        for _ in "ab":
-            hops.go_on.release()
-    assert sorted(kind.__name__ for kind in told) == ["OSError", "OSError", "RuntimeError"]
-    assert list((tmp_path / "blobs/sha256").iterdir()) == []
+        desk.hops.go_on.release()
+        desk.hops.go_on.release()
+        await trio.testing.wait_all_tasks_blocked()
+        desk.hops.fails = False
+        nursery.start_soon(desk.publish, "d")
+        desk.hops.go_on.release()
+    assert {name: str(error) for name, error in desk.told.items()} == {**dict.fromkeys("abc", "no thread"), "d": "None"}
+    async with opened(tmp_path / "registry.db") as database:
+        assert database.read_now(names) == ["d"]
+    assert len(list((tmp_path / "blobs/sha256").iterdir())) == 1
+
+
+async def test_who_is_cancelled_while_the_file_is_published_learns_what_came_of_it(tmp_path: Path) -> None:
+    async with desk_in(tmp_path) as (desk, nursery):
+        scope = trio.CancelScope()
+
+        async def publish_in_scope() -> None:
+            with scope:
+                await desk.publish("a")
+
+        nursery.start_soon(publish_in_scope)
+        await trio.testing.wait_all_tasks_blocked()
+        scope.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        assert desk.told == {}
+        desk.hops.go_on.release()
+    assert desk.told == {"a": None}
+
+
+async def test_what_waits_when_the_publisher_ends_is_told_so(tmp_path: Path) -> None:
+    async with desk_in(tmp_path) as (desk, _):
+        publisher = Publisher(desk.files, desk.hops, desk.database)
+        desk.publisher = publisher
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(desk.publish, "a")
+            await trio.testing.wait_all_tasks_blocked()
+            with trio.CancelScope() as scope:
+                scope.cancel()
+                await publisher.run()
+        await desk.publish("b")
+    assert {name: type(error) for name, error in desk.told.items()} == dict.fromkeys("ab", sqlite3.OperationalError)

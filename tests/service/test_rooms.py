@@ -15,6 +15,7 @@ from registry.service.bodies import Chunk, PiecedBody
 from registry.service.policy import Policy
 from registry.service.registry import open_registry
 from registry.service.rooms import Rooms
+from registry.store.jobs import Queue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -63,14 +64,15 @@ async def test_what_waits_to_be_published_is_not_overwritten(tmp_path: Path) -> 
         yield content
 
     async with open_registry(tmp_path, Policy()) as registry:
-        publisher = registry.uploads._publisher
+        publisher = registry.uploads.publisher
+        waiting, publisher._queue = publisher._queue, Queue()
         async with trio.open_nursery() as nursery:
-            publisher._is_busy = True
-            for waiting, content in enumerate(contents, 1):
+            for count, content in enumerate(contents, 1):
                 chunk = Chunk(PiecedBody(body(content)), content_length=len(content))
                 nursery.start_soon(registry.uploads.push, RepositoryName.parse("a"), chunk, Digest.of(content))
-                while len(publisher._waiting) < waiting:
+                while len(publisher._queue._items) < count:
                     await trio.lowlevel.checkpoint()
-            publisher._waiting[0][1].set()
+            for each in await publisher._queue.take(len(contents)):
+                waiting.put(each)
     for content in contents:
         assert (tmp_path / "blobs/sha256" / Digest.of(content).hex).read_bytes() == content
