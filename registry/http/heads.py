@@ -21,6 +21,9 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 _KEPT_LENGTH = 4096
 """Of fields that are remembered: an idle connection costs little."""
 
+_KEPT_FIELDS = 2
+"""Those of a request with a body, and those of the request before it, which has none."""
+
 _KEPT_LINE_LENGTH = 512
 _KEPT_LINES = 1024
 """Of all connections: what is asked for most is asked for in the same words."""
@@ -60,21 +63,22 @@ class Head(NamedTuple):
 class Fields:
     """The fields of a connection's heads: a client mostly sends the same ones again."""
 
-    __slots__ = ("_headers", "_text")
+    __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._text = ""
-        self._headers: Mapping[str, str] | None = None
+        self._known: dict[str, Mapping[str, str] | None] = {}
 
     def read(self, text: str) -> Mapping[str, str] | None:
         """Each with the end of its line, and the empty line; None where any of it is not plain."""
-        if text == self._text:
-            return self._headers
+        if text in self._known:
+            return self._known[text]
         headers = _read_fields(text)
         if headers is not None and not _is_plain(headers):
             headers = None
         if len(text) <= _KEPT_LENGTH:
-            self._text, self._headers = text, headers
+            if len(self._known) == _KEPT_FIELDS:
+                del self._known[next(iter(self._known))]
+            self._known[text] = headers
         return headers
 
 

@@ -30,27 +30,31 @@ _FORM_TYPE = "application/x-www-form-urlencoded"
 class Query:
     """The query of a URL."""
 
-    __slots__ = ("_pairs",)
+    __slots__ = ("_values",)
 
     def __init__(self, raw: bytes) -> None:
         """Raises ParameterInvalid."""
-        self._pairs: list[tuple[str, str]] = []
+        self._values: dict[str, list[str]] = {}
         if not raw:
             return
         try:
-            self._pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=_FIELDS_LIMIT)
+            pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=_FIELDS_LIMIT)
         except ValueError:
             raise ParameterInvalid(f"the query has to be ASCII, with at most {_FIELDS_LIMIT} fields") from None
+        for name, value in pairs:
+            self._values.setdefault(name, []).append(value)
 
     def one(self, name: str) -> str | None:
         """The value of a parameter that may stand once. Raises ParameterInvalid."""
-        values = self.all(name)
+        values = self._values.get(name)
+        if values is None:
+            return None
         if len(values) > 1:
             raise ParameterInvalid(f"the parameter {name} stands more than once")
-        return values[0] if values else None
+        return values[0]
 
     def all(self, name: str) -> list[str]:
-        return [value for key, value in self._pairs if key == name]
+        return self._values.get(name, [])
 
 
 NO_QUERY = Query(b"")

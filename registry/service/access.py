@@ -135,7 +135,7 @@ class Access:
         if action is Action.OPERATE and principal.kind is not Kind.OPERATOR:
             return "this is for the operator, on the admin socket"
         if (action is Action.PUSH or action is Action.DELETE) and principal.kind is not Kind.OPERATOR:
-            complaint = self._registry.mode.current.complaint
+            complaint = self._registry.mode.complaint
             if complaint is not None:
                 return complaint
         if action is Action.DELETE and not self._registry.policy.delete_enabled:

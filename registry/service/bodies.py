@@ -127,12 +127,12 @@ class Intake:
     ) -> None:
         """``room`` is where pieces are gathered; what is over in one of them stays there until the file is durable."""
         self.body = chunk.body
+        self.length = length
+        self.room = room
         self._is_small = chunk.content_length is not None and chunk.content_length <= _SMALL_BYTES
         self.file = file
         self._content_hash = content_hash
-        self._length = length
         self._start = file.offset
-        self._room = room
         self._filled = 0
 
     @property
@@ -156,7 +156,7 @@ class Intake:
             if self.body.is_over:  # whole before any of it was written, it is left to whoever makes it durable
                 self._hand_over(self.file.append if self.file.is_open else self.file.hold)
                 return
-            if self._filled == len(self._room):
+            if self._filled == len(self.room):
                 self._hand_over(self.file.append)
             elif not taken:
                 return
@@ -164,25 +164,25 @@ class Intake:
     def require_all(self) -> None:
         """Raises SizeInvalid where the body was too short."""
         received = self.file.offset - self._start
-        if self._length is not None and received < self._length:
-            raise SizeInvalid(f"the body has {received} bytes, its headers announce {self._length}")
+        if self.length is not None and received < self.length:
+            raise SizeInvalid(f"the body has {received} bytes, its headers announce {self.length}")
 
     def keep(self) -> None:
         """Write what had arrived when the body broke off: it need not come again. Raises as ``receive``."""
         while self._take():
-            if self._filled == len(self._room):
+            if self._filled == len(self.room):
                 break
         self._hand_over(self.file.append)
 
     def _take(self) -> int:
-        taken = self.body.take(self._room[self._filled :])
+        taken = self.body.take(self.room[self._filled :])
         self._filled += taken
         return taken
 
     def _hand_over(self, add: Callable[[memoryview, ContentHash | None], None]) -> None:
-        if self._length is not None and self.file.offset + self._filled - self._start > self._length:
-            raise SizeInvalid(f"the body has more than the {self._length} bytes that its headers announce")
-        piece, self._filled = self._room[: self._filled], 0
+        if self.length is not None and self.file.offset + self._filled - self._start > self.length:
+            raise SizeInvalid(f"the body has more than the {self.length} bytes that its headers announce")
+        piece, self._filled = self.room[: self._filled], 0
         add(piece, self._content_hash)
 
 

@@ -46,6 +46,11 @@ class ModeSwitch:
     def current(self) -> Mode:
         return Mode(self._reason, self._registry.policy.read_only)
 
+    @property
+    def complaint(self) -> str | None:
+        """As of ``current``; mostly there is none, and then at less cost."""
+        return self.current.complaint if self._reason is not None or self._registry.policy.read_only else None
+
     async def set(self, author: Author, reason: str | None) -> Mode:
         """Make it read-only for a reason, or read-write (None), from the next request on. Raises ParameterInvalid.
 

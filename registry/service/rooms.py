@@ -6,11 +6,6 @@ What is fresh costs a fault for each page, which was a quarter of the CPU of an 
 from __future__ import annotations
 
 import mmap
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _SMALL_BYTES = 16 * 1024
 """No more than this comes from the allocator, which has it at hand."""
@@ -24,21 +19,19 @@ class Rooms:
 
     def __init__(self, room_bytes: int) -> None:
         self._room_bytes = room_bytes
-        self._spare: list[memoryview] = []
+        self._spare: list[mmap.mmap] = []
 
-    @contextmanager
-    def lend(self, size: int) -> Iterator[memoryview]:
-        """Room for so many bytes, or the most that there is; behind the block nothing may refer to it."""
+    def lend(self, size: int) -> memoryview:
+        """Room for so many bytes, or the most that there is, until it is given to ``take_back``."""
         if size <= _SMALL_BYTES:
-            yield memoryview(bytearray(size))
-            return
-        room = self._spare.pop() if self._spare else self._new()
-        try:
-            yield room[:size]
-        finally:
-            if len(self._spare) < _SPARE_ROOMS:
-                self._spare.append(room)
+            return memoryview(bytearray(size))
+        return memoryview(self._spare.pop() if self._spare else self._new())[:size]
 
-    def _new(self) -> memoryview:
+    def take_back(self, room: memoryview) -> None:
+        """Nothing may refer to it any more."""
+        if isinstance(room.obj, mmap.mmap) and len(self._spare) < _SPARE_ROOMS:
+            self._spare.append(room.obj)
+
+    def _new(self) -> mmap.mmap:
         """It takes memory as far as it is filled."""
-        return memoryview(mmap.mmap(-1, self._room_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        return mmap.mmap(-1, self._room_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -13,7 +13,7 @@ from registry.oci.errors import InsufficientStorage, Overloaded
 from registry.store import space
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from registry.oci.errors import RegistryError
     from registry.service.registry import Registry
@@ -122,19 +122,18 @@ class Space:
             return "no room left, not even for a manifest (storage.reserve)"
         return None
 
-    @asynccontextmanager
-    async def promise(self, file: UploadFile, length: int | None) -> AsyncIterator[None]:
-        """Keep room for a body of ``length`` bytes while the file receives it. Raises InsufficientStorage."""
+    async def promise(self, file: UploadFile, length: int | None) -> None:
+        """Keep room for a body of ``length`` bytes, until ``release``. Raises InsufficientStorage."""
         if length == 0:
             await self.require_for_rows()
         else:
             await self.require(length or 0)
         self._promises[file] = file.offset + (length or 0)
         self._promised_bytes += length or 0
-        try:
-            yield
-        finally:
-            del self._promises[file]
+
+    def release(self, file: UploadFile, length: int | None) -> None:
+        """The file does not receive the body any more; or never did, where room for it was refused."""
+        if self._promises.pop(file, None) is not None:
             self._promised_bytes -= length or 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import uuid
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from registry.store.files import UploadGone
 from registry.store.upload_files import Publication
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
     from registry.oci.names import RepositoryName
     from registry.service.bodies import Chunk
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _REHASH_BYTES = 64 * 1024 * 1024
 """How much is hashed in one hop when a file has to be read again."""
+
+_CHANCE_BYTES = 1024  # for 64 ids: to ask for each was a system call in twenty
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +56,20 @@ class Uploads:
         self._hashes = RunningHashes()
         self._rooms = Rooms(PIECE_BYTES)
         self.publisher = Publisher(registry.files, registry.hops, registry.database)
+        self._ids = _new_ids()
         self._doubtful: set[str] = set()
         """Uploads whose file could not be synced: before anything is built on it, it is renewed."""
 
     async def begin(self, name: RepositoryName, principal: Principal, algorithm: str = CANONICAL) -> Upload:
         """Open a session; it lasts until it is closed, cancelled, or idle for too long."""
         await self._registry.space.require()
-        upload = Upload(_new_id(), name, algorithm, offset=0)
+        upload = Upload(next(self._ids), name, algorithm, offset=0)
         await self._registry.database.write(uploads.add, upload, principal.name)
         return upload
 
     def find(self, name: RepositoryName, principal: Principal, upload_id: str) -> Upload:
         """How far the session has come. Raises BlobUploadUnknown."""
-        upload = self._registry.database.read_now(uploads.find, upload_id, name, principal.name)
+        upload = self._registry.database.ask_now(uploads.find, upload_id, name, principal.name)
         if upload is None:
             raise BlobUploadUnknown
         return upload
@@ -81,15 +84,17 @@ class Uploads:
         with self.writing(upload_id):
             length = upload.expect(chunk.content_range, chunk.content_length)
             content_hash = self._hashes.take(upload, upload.algorithm)
-            async with self._open(upload, chunk, content_hash, length) as intake:
-                try:
-                    await self._receive(intake)
-                except (trio.Cancelled, BodyInterrupted):
-                    with trio.CancelScope(shield=True):
-                        await self._registry.hops(intake.keep)
-                    await self._acknowledge(upload, intake.file, content_hash)
-                    raise
+            intake = await self._open(upload, chunk, content_hash, length)
+            try:
+                await self._receive(intake)
                 return await self._acknowledge(upload, intake.file, content_hash)
+            except (trio.Cancelled, BodyInterrupted):
+                with trio.CancelScope(shield=True):
+                    await self._registry.hops(intake.keep)
+                await self._acknowledge(upload, intake.file, content_hash)
+                raise
+            finally:
+                await self._close(upload, intake)
 
     async def finish(
         self, name: RepositoryName, principal: Principal, upload_id: str, chunk: Chunk, digest: Digest
@@ -102,22 +107,17 @@ class Uploads:
         with self.writing(upload_id):
             length = upload.expect(chunk.content_range, chunk.content_length)
             content_hash = self._hashes.take(upload, digest.algorithm)
-            if content_hash is not None:
+            if content_hash is not None and upload.offset:
                 self._hashes.keep(upload_id, content_hash.copy())
-            async with self._open(upload, chunk, content_hash, length) as intake:
-                await self._receive(intake)
-                await self._publish(upload, intake.file, content_hash, digest)
+            await self._take_in(upload, chunk, content_hash, length, digest)
             self.forget(upload_id)
 
     async def push(self, name: RepositoryName, chunk: Chunk, digest: Digest) -> None:
         """Push a blob in one request, without a session. Raises DigestInvalid, SizeInvalid."""
-        upload = Upload(_new_id(), name, digest.algorithm, offset=0)
+        upload = Upload(next(self._ids), name, digest.algorithm, offset=0)
         with self.writing(upload.id):
             try:
-                content_hash = ContentHash(digest.algorithm)
-                async with self._open(upload, chunk, content_hash, chunk.content_length) as intake:
-                    await self._receive(intake)
-                    await self._publish(upload, intake.file, content_hash, digest)
+                await self._take_in(upload, chunk, ContentHash(digest.algorithm), chunk.content_length, digest)
             except BaseException:
                 with trio.CancelScope(shield=True):
                     await self._registry.hops(self._registry.files.remove_upload, upload.id)
@@ -175,15 +175,22 @@ class Uploads:
         if writer.scope.cancelled_caught:
             raise BlobUploadUnknown
 
-    @asynccontextmanager
-    async def _open(
-        self, upload: Upload, chunk: Chunk, content_hash: ContentHash | None, length: int | None
-    ) -> AsyncIterator[Intake]:
-        """The chunk's way into the upload's file, with disk space for its ``length``.
+    async def _take_in(
+        self, upload: Upload, chunk: Chunk, content_hash: ContentHash | None, length: int | None, digest: Digest
+    ) -> None:
+        """The last chunk, and the upload becomes a blob."""
+        intake = await self._open(upload, chunk, content_hash, length)
+        try:
+            await self._receive(intake)
+            await self._publish(upload, intake.file, content_hash, digest)
+        finally:
+            await self._close(upload, intake)
 
-        Raises TooManyRequests, InsufficientStorage, and BlobUploadUnknown where a crash took the file.
+    async def _open(self, upload: Upload, chunk: Chunk, content_hash: ContentHash | None, length: int | None) -> Intake:
+        """The chunk's way into the upload's file, with disk space for its ``length``, until ``_close``.
 
-        (The crash came between the rename that published the blob and the transaction that ends the session.)
+        Raises TooManyRequests, InsufficientStorage, and BlobUploadUnknown where a crash took the file (between the
+        rename that published the blob and the transaction that ends the session).
         """
         if len(self._writers) > self._registry.policy.concurrent_uploads:
             raise TooManyRequests("too many uploads at once (uploads.concurrent_limit)", retry_after_seconds=1)
@@ -191,16 +198,24 @@ class Uploads:
             await self._registry.hops(self._registry.files.renew_upload, upload.id, upload.offset)
             self._doubtful.discard(upload.id)
         file = await self._file(upload)
+        room = self._rooms.lend(PIECE_BYTES if length is None else length + 1)
+        intake = Intake(chunk, file, content_hash, length, room)
         try:
-            async with self._registry.space.promise(file, length):
-                with self._rooms.lend(PIECE_BYTES if length is None else length + 1) as room:
-                    yield Intake(chunk, file, content_hash, length, room)
-        finally:
-            if file.is_doubtful:
-                self._doubtful.add(upload.id)
-            if file.is_open:
-                with trio.CancelScope(shield=True):
-                    await self._registry.hops(file.close)
+            await self._registry.space.promise(file, length)
+        except BaseException:
+            await self._close(upload, intake)
+            raise
+        return intake
+
+    async def _close(self, upload: Upload, intake: Intake) -> None:
+        """Give back what it had."""
+        self._registry.space.release(intake.file, intake.length)
+        self._rooms.take_back(intake.room)
+        if intake.file.is_doubtful:
+            self._doubtful.add(upload.id)
+        if intake.file.is_open:
+            with trio.CancelScope(shield=True):
+                await self._registry.hops(intake.file.close)
 
     async def _file(self, upload: Upload) -> UploadFile:
         files = self._registry.files
@@ -278,5 +293,8 @@ def _record(tx: WriteTx, upload: Upload, digest: Digest, size: int, *, lease_ms:
     uploads.remove(tx, upload.id)
 
 
-def _new_id() -> str:
-    return str(uuid.UUID(bytes=secrets.token_bytes(16), version=4))
+def _new_ids() -> Iterator[str]:
+    while True:
+        chance = secrets.token_bytes(_CHANCE_BYTES)
+        for start in range(0, _CHANCE_BYTES, 16):
+            yield str(uuid.UUID(bytes=chance[start : start + 16], version=4))

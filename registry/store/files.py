@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from registry.oci.digests import ALGORITHMS, ContentHash, Digest
 from registry.store import folder
-from registry.store.upload_files import UploadFile
+from registry.store.upload_files import UploadFile, have_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -47,6 +47,7 @@ class Files:
         self._blobs = data / "blobs"
         self._blobs_text = str(self._blobs)
         self._uploads = data / "uploads"
+        self._uploads_text = str(self._uploads)
 
     def prepare(self) -> None:
         """Create the folders that are missing, durably."""
@@ -58,9 +59,7 @@ class Files:
 
     def open_blob(self, digest: Digest) -> int:
         """A descriptor for reading, the caller's to close. Raises FileNotFoundError, OSError."""
-        return os.open(
-            f"{self._blobs_text}/{digest.algorithm}/{digest.hex}", os.O_RDONLY | os.O_CLOEXEC
-        )  # no Path: hot
+        return os.open(self._blob_name(digest), os.O_RDONLY | os.O_CLOEXEC)
 
     def open_uncached(self, digest: Digest) -> int:
         """Likewise, and what is read comes from the disk, not from what the kernel remembers of it."""
@@ -108,11 +107,11 @@ class Files:
             os.close(descriptor)
             raise OSError(f"{path} is shorter than the {offset} bytes that were acknowledged")
         os.ftruncate(descriptor, offset)
-        return UploadFile(path, require, offset, descriptor)
+        return UploadFile(str(path), require, offset, descriptor)
 
     def new_upload(self, upload_id: str, require: Callable[[int], None]) -> UploadFile:
         """The file of an upload of which nothing was acknowledged; it is made when something is written to it."""
-        return UploadFile(self._uploads / upload_id, require)
+        return UploadFile(f"{self._uploads_text}/{upload_id}", require)
 
     def renew_upload(self, upload_id: str, offset: int) -> None:
         """Put a durable copy of what was acknowledged in the place of a file whose sync failed."""
@@ -132,8 +131,9 @@ class Files:
         one was verified just now.
         """
         if len(publications) > 1:
+            has_room = have_room(publications)
             for publication in publications:
-                publication.attempt(publication.file.write_back)
+                publication.attempt(publication.file.write_back, has_room=has_room)
         for publication in publications:
             publication.attempt(publication.file.keep)
         for publication in publications:
@@ -145,7 +145,7 @@ class Files:
             publication.is_durable = publication.error is None
 
     def _rename(self, publication: Publication) -> None:
-        os.rename(publication.file.path, self._blob_path(publication.digest))
+        os.rename(publication.file.path, self._blob_name(publication.digest))
         publication.is_renamed = True
 
     def _sync_names(self, algorithm: str, publications: Sequence[Publication]) -> None:
@@ -210,6 +210,10 @@ class Files:
 
     def _blob_path(self, digest: Digest) -> Path:
         return self._blobs / digest.algorithm / digest.hex
+
+    def _blob_name(self, digest: Digest) -> str:
+        """Likewise, for what is hot."""
+        return f"{self._blobs_text}/{digest.algorithm}/{digest.hex}"
 
 
 def hash_piece(descriptor: int, content_hash: ContentHash, length: int) -> bool:

@@ -88,7 +88,7 @@ def _create(data: Path) -> None:
         sync(folder.parent)
 
 
-def sync(folder: Path) -> None:
+def sync(folder: Path | str) -> None:
     """Make the names in a folder durable (fsync(2))."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

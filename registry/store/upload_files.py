@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec
 
 from registry.store import folder
-from registry.store.space import is_full
+from registry.store.space import StorageFull, is_full
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
     from registry.oci.digests import ContentHash, Digest
+
+P = ParamSpec("P")
 
 _WRITEBACK_BYTES = 8 * 1024 * 1024
 """How much is written before the kernel is asked to start bringing it to the disk."""
@@ -31,11 +31,11 @@ class UploadFile:
     """An upload's file, open for appending, or made when something has to be written to it."""
 
     def __init__(
-        self, path: Path, require: Callable[[int], None], offset: int = 0, descriptor: int | None = None
+        self, path: str, require: Callable[[int], None], offset: int = 0, descriptor: int | None = None
     ) -> None:
         """``require`` is asked for the room of whatever is written, and may raise."""
         self.path = path
-        self._require = require
+        self.require = require
         self._descriptor = descriptor
         self._is_closed = False
         self._is_new = offset == 0
@@ -70,9 +70,14 @@ class UploadFile:
         if content_hash is not None:
             content_hash.update(piece)
 
-    def write_back(self) -> None:
-        """Write what is held, and have the kernel begin to bring it to the disk."""
-        self._write_held()
+    @property
+    def held_bytes(self) -> int:
+        """How much of what was appended is not written yet."""
+        return len(self._held)
+
+    def write_back(self, *, has_room: bool = False) -> None:
+        """Write what is held, and have the kernel begin to bring it to the disk. Unless it ``has_room``, it asks."""
+        self._write_held(has_room=has_room)
         os.posix_fadvise(self._file(), self._writeback, self._written - self._writeback, os.POSIX_FADV_DONTNEED)
         self._writeback = self._written
 
@@ -85,12 +90,12 @@ class UploadFile:
         self._write_held()
         if self._is_synced:
             return
-        with _naming(self.path):
-            try:
-                os.fdatasync(self._file())
-            except OSError as error:
-                self.is_doubtful = not is_full(error)
-                raise
+        try:
+            os.fdatasync(self._file())
+        except OSError as error:
+            error.filename = self.path
+            self.is_doubtful = not is_full(error)
+            raise
         self._is_synced = True
         self._kept = self.offset
 
@@ -98,7 +103,7 @@ class UploadFile:
         """Make what was appended durable, and a new file's name too."""
         self.keep()
         if self._is_new:
-            folder.sync(self.path.parent)
+            folder.sync(os.path.dirname(self.path))
             self._is_new = False
 
     def hash_into(self, content_hash: ContentHash, limit_bytes: int) -> bool:
@@ -123,21 +128,24 @@ class UploadFile:
         finally:
             os.close(descriptor)
 
-    def _write_held(self) -> None:
+    def _write_held(self, *, has_room: bool = False) -> None:
         piece, self._held = self._held, b""
-        self._write(piece)
+        self._write(piece, has_room=has_room)
 
-    def _write(self, piece: bytes | memoryview) -> None:
+    def _write(self, piece: bytes | memoryview, *, has_room: bool = False) -> None:
         rest = memoryview(piece)
-        if rest:
-            self._require(len(rest))
+        if rest and not has_room:
+            self.require(len(rest))
         descriptor = self._file()
         self._is_synced = self._is_synced and not rest
-        with _naming(self.path):
+        try:
             while rest:
                 count = os.pwrite(descriptor, rest[:_WRITE_BYTES], self._written)
                 self._written += count
                 rest = rest[count:]
+        except OSError as error:
+            error.filename = self.path  # says which file it is about, as an error on a path does
+            raise
 
     def _file(self) -> int:
         if self._is_closed:
@@ -146,16 +154,6 @@ class UploadFile:
             flags = os.O_RDWR | os.O_CLOEXEC | os.O_CREAT | os.O_TRUNC
             self._descriptor = os.open(self.path, flags, 0o600)
         return self._descriptor
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """An error on a descriptor says which file it is about, as one on a path does."""
-    try:
-        yield
-    except OSError as error:
-        error.filename = str(path)
-        raise
 
 
 @dataclass(eq=False, slots=True)
@@ -168,10 +166,20 @@ class Publication:
     is_durable: bool = False
     error: Exception | None = None
 
-    def attempt(self, function: Callable[..., object], *args: object) -> None:
+    def attempt(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Take a step, unless one before it has failed."""
         if self.error is None:
             try:
-                function(*args)
+                function(*args, **kwargs)
             except Exception as error:  # noqa: BLE001 (it is raised where the upload is waited for)
                 self.error = error
+
+
+def have_room(publications: Sequence[Publication]) -> bool:
+    """Whether there is room for all together that waits to be written; each asks for itself where there is not."""
+    held_bytes = sum(publication.file.held_bytes for publication in publications)
+    try:
+        publications[0].file.require(held_bytes)
+    except (StorageFull, OSError):
+        return False
+    return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -18,7 +19,6 @@ from tests.store.conftest import add, names, opened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
-    from pathlib import Path
 
     from registry.store.database import Database
     from registry.store.transactions import WriteTx
@@ -35,7 +35,7 @@ class Groups(Hops):
 
     async def __call__(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         publications: Sequence[Publication] = args[0]
-        self.seen.append([each.file.path.name for each in publications])
+        self.seen.append([Path(each.file.path).name for each in publications])
         await self.go_on.acquire()
         if self.fails:
             raise OSError("no thread")

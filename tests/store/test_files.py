@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,7 @@ from registry.store.space import StorageFull
 from registry.store.upload_files import Publication
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
 
 @pytest.fixture
@@ -44,9 +45,11 @@ def test_an_upload_becomes_a_blob_of_its_digest(files: Files, tmp_path: Path) ->
     os.close(descriptor)
 
 
-def publication(files: Files, content: bytes, algorithm: str = "sha256") -> Publication:
+def publication(
+    files: Files, content: bytes, algorithm: str = "sha256", require: Callable[[int], None] = unlimited
+) -> Publication:
     """Of a file that is not written yet."""
-    file, running = files.new_upload(f"{algorithm}-{content!r}", unlimited), ContentHash(algorithm)
+    file, running = files.new_upload(f"{algorithm}-{content!r}", require), ContentHash(algorithm)
     file.hold(content, running)
     assert not file.is_open
     return Publication(file, running.digest())
@@ -76,7 +79,7 @@ def test_a_group_is_published_with_one_sync_of_each_folder(files: Files, monkeyp
 
 def test_a_file_that_can_not_be_published_harms_no_other(files: Files, tmp_path: Path) -> None:
     bad, good = publication(files, b"bad"), publication(files, b"good")
-    bad.file.path.mkdir()
+    Path(bad.file.path).mkdir()
     files.publish([bad, good])
     assert (bad.is_durable, good.is_durable, good.error) == (False, True, None)
     assert isinstance(bad.error, IsADirectoryError)
@@ -94,6 +97,29 @@ def test_what_is_held_needs_room_when_it_is_written(files: Files, tmp_path: Path
     assert (bad.is_renamed, bad.is_durable, good.is_durable) == (False, False, True)
     assert isinstance(bad.error, StorageFull)
     assert [path.name for path in (tmp_path / "blobs/sha256").iterdir()] == [good.digest.hex]
+
+
+def test_a_group_asks_once_for_all_that_it_holds(files: Files) -> None:
+    asked: list[int] = []
+    group = [publication(files, content, require=asked.append) for content in (b"a", b"bb", b"", b"ccc")]
+    files.publish(group)
+    assert asked == [6]
+    assert all(each.is_durable for each in group)
+
+
+def test_where_a_group_has_no_room_each_file_asks_for_itself(files: Files) -> None:
+    asked: list[int] = []
+
+    def require(length: int) -> None:
+        asked.append(length)
+        if length > 2:
+            raise StorageFull(f"no room for {length}")
+
+    group = [publication(files, content, require=require) for content in (b"a", b"ccc", b"bb")]
+    files.publish(group)
+    assert asked == [6, 1, 3, 2]
+    assert [each.is_durable for each in group] == [True, False, True]
+    assert isinstance(group[1].error, StorageFull)
 
 
 def test_the_files_of_a_group_are_on_their_way_before_the_first_is_waited_for(
