@@ -126,7 +126,7 @@ class Exchange:
         query, body = NO_QUERY, incoming.body
         if incoming.query:
             query = Query(incoming.query)
-        if incoming.method not in _READS:
+        if not (incoming.method in _READS or body.is_over):
             body = self._checked(body, principal, method.action, repository)
         request = Request(incoming.method, query, incoming.headers, body, principal, self.monitor)
         return await method.handler(self.registry, request, **values)

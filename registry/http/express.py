@@ -256,7 +256,7 @@ def _head(answer: Answer, request_id: str, *, closes: bool) -> bytes:
 @lru_cache(maxsize=_KEPT_HEADS)
 def _lines(status: int, headers: tuple[tuple[str, str], ...], length: int | None) -> str:
     """What of a head follows from its answer alone, each with the end of its line."""
-    lines = [f"HTTP/1.1 {status} ", *(f"{name.lower()}: {value}" for name, value in (*headers, API_VERSION))]
+    lines = [f"HTTP/1.1 {status} ", *[f"{name.lower()}: {value}" for name, value in (*headers, API_VERSION)]]
     if length is not None:
         lines.append(f"content-length: {length}")
     text = "\r\n".join([*lines, ""])

@@ -51,8 +51,8 @@ class Head(NamedTuple):
 
     @property
     def is_alone(self) -> bool:
-        """Whether nothing but the head belongs to the request, by its method."""
-        return self.method in _READS
+        """Whether nothing but the head belongs to the request."""
+        return self.method in _READS or _FRAMING.isdisjoint(self.headers)
 
     @property
     def expects_continue(self) -> bool:

@@ -90,7 +90,8 @@ class Space:
 
     async def require(self, length: int = 0) -> None:
         """Raises InsufficientStorage unless so many bytes, beside those promised to others, fit above the reserve."""
-        await self._require(lambda: self._refusal(length))
+        if not self._fits(length):
+            await self._require(lambda: self._refusal(length))
 
     async def require_for_rows(self) -> None:
         """What ends a push is small: it may use half of the reserve. Raises InsufficientStorage."""
@@ -106,11 +107,19 @@ class Space:
         if reason is not None:
             raise InsufficientStorage(reason)
 
+    def _fits(self, length: int) -> bool:
+        """Whether there is room even if nothing has come yet of what was promised, as there mostly is."""
+        room = self._room
+        if room is None:
+            return True
+        has_inodes = room.free_inodes is None or room.free_inodes >= _RESERVED_INODES
+        return has_inodes and room.free_bytes - self._promised_bytes - length >= self.reserve_bytes
+
     def _refusal(self, length: int) -> str | None:
         complaint = self.complaint()
         if complaint is not None:
             return f"no room for this upload ({complaint})"
-        if self._room is None or self._room.free_bytes - self._promised_bytes - length >= self.reserve_bytes:
+        if self._fits(length) or self._room is None:
             return None
         promised = sum(max(end - file.offset, 0) for file, end in self._promises.items())
         if self._room.free_bytes - promised - length < self.reserve_bytes:

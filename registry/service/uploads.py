@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
-import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,6 +12,7 @@ import trio
 from registry.oci.digests import CANONICAL, ContentHash, Digest
 from registry.oci.errors import BlobUploadUnknown, DigestInvalid, TooManyRequests, UploadBusy
 from registry.oci.upload import Upload
+from registry.service.begun import Begun, new_ids
 from registry.service.bodies import PIECE_BYTES, BodyInterrupted, Intake
 from registry.service.hashes import RunningHashes
 from registry.service.publishing import Publisher
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
 _REHASH_BYTES = 64 * 1024 * 1024
 """How much is hashed in one hop when a file has to be read again."""
 
-_CHANCE_BYTES = 1024  # for 64 ids: to ask for each was a system call in twenty
-
 
 @dataclass(frozen=True, slots=True)
 class _Writer:
@@ -53,10 +50,11 @@ class Uploads:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._writers: dict[str, _Writer] = {}
+        self._begun = Begun()
         self._hashes = RunningHashes()
         self._rooms = Rooms(PIECE_BYTES)
         self.publisher = Publisher(registry.files, registry.hops, registry.database)
-        self._ids = _new_ids()
+        self._ids = new_ids()
         self._doubtful: set[str] = set()
         """Uploads whose file could not be synced: before anything is built on it, it is renewed."""
 
@@ -65,11 +63,13 @@ class Uploads:
         await self._registry.space.require()
         upload = Upload(next(self._ids), name, algorithm, offset=0)
         await self._registry.database.write(uploads.add, upload, principal.name)
+        self._begun.add(upload, principal.name)
         return upload
 
     def find(self, name: RepositoryName, principal: Principal, upload_id: str) -> Upload:
         """How far the session has come. Raises BlobUploadUnknown."""
-        upload = self._registry.database.ask_now(uploads.find, upload_id, name, principal.name)
+        upload = self._begun.take(upload_id, name, principal.name)
+        upload = upload or self._registry.database.ask_now(uploads.find, upload_id, name, principal.name)
         if upload is None:
             raise BlobUploadUnknown
         return upload
@@ -152,6 +152,7 @@ class Uploads:
 
     def forget(self, upload_id: str) -> None:
         """The session is over: what memory holds of it goes."""
+        self._begun.forget(upload_id)
         self._hashes.forget(upload_id)
         self._doubtful.discard(upload_id)
 
@@ -291,10 +292,3 @@ class Uploads:
 def _record(tx: WriteTx, upload: Upload, digest: Digest, size: int, *, lease_ms: int) -> None:
     blobs.add(tx, upload.repository, digest, size, lease_ms=lease_ms)
     uploads.remove(tx, upload.id)
-
-
-def _new_ids() -> Iterator[str]:
-    while True:
-        chance = secrets.token_bytes(_CHANCE_BYTES)
-        for start in range(0, _CHANCE_BYTES, 16):
-            yield str(uuid.UUID(bytes=chance[start : start + 16], version=4))

@@ -57,10 +57,12 @@ class Queue(Generic[T]):
 
     def put(self, item: T) -> bool:
         """Whether it will be taken: nobody does after ``close``."""
-        if not self._is_closed:
-            self._items.append(item)
+        if self._is_closed:
+            return False
+        if not self._items:
             self._arrival.set()
-        return not self._is_closed
+        self._items.append(item)
+        return True
 
     async def take(self, limit: int) -> list[T]:
         """What waits, or comes next: the first of it, at most ``limit``."""

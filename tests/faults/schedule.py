@@ -54,13 +54,13 @@ def run(seed: int, function: Callable[[], Awaitable[T]]) -> tuple[T, bytes]:
 def _decided_by(chance: random.Random) -> Iterator[None]:
     """The ids of uploads too; groups of transactions are not cut by real time."""
     ids = random.Random(chance.random())
-    before = core._ALLOW_DETERMINISTIC_SCHEDULING, core._r, writer.GROUP_SECONDS, uploads._new_ids
+    before = core._ALLOW_DETERMINISTIC_SCHEDULING, core._r, writer.GROUP_SECONDS, uploads.new_ids
     core._ALLOW_DETERMINISTIC_SCHEDULING, core._r, writer.GROUP_SECONDS = True, chance, math.inf
-    uploads._new_ids = lambda: iter(lambda: str(UUID(bytes=ids.randbytes(16), version=4)), "")
+    uploads.new_ids = lambda: iter(lambda: str(UUID(bytes=ids.randbytes(16), version=4)), "")
     try:
         yield
     finally:
-        core._ALLOW_DETERMINISTIC_SCHEDULING, core._r, writer.GROUP_SECONDS, uploads._new_ids = before
+        core._ALLOW_DETERMINISTIC_SCHEDULING, core._r, writer.GROUP_SECONDS, uploads.new_ids = before
 
 
 @contextmanager
