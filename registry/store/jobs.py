@@ -38,7 +38,7 @@ class Job(Generic[T]):
         """What the function returned, or raised, once the job has ended. A cancellation is left for later."""
         if not self._has_ended:
             self._task = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(_keep_waiting)
+            await trio.lowlevel.wait_task_rescheduled(keep_waiting)
         try:
             if self.error is not None:
                 raise self.error
@@ -87,5 +87,6 @@ def fail_all(jobs: Iterable[Job[Any]], error: BaseException, kind: type[Exceptio
         job.error.__cause__ = error
 
 
-def _keep_waiting(_raise_cancel: object) -> trio.lowlevel.Abort:
+def keep_waiting(_raise_cancel: object) -> trio.lowlevel.Abort:
+    """For what can't be stopped: a cancellation is left for later."""
     return trio.lowlevel.Abort.FAILED

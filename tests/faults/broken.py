@@ -37,13 +37,18 @@ import time
 import trio
 from registry.store.writer import Writer
 
-run_jobs = Writer._run_jobs
+run, run_jobs = Writer.run, Writer._run_jobs
+
+async def run_and_note(self):
+    self.token = trio.lowlevel.current_trio_token()
+    await run(self)
 
 def answer_first(self, group, tried):
     run_jobs(self, group, tried)
-    trio.from_thread.run_sync(lambda: [job.end() for job in tried])
+    trio.from_thread.run_sync(lambda: [job.end() for job in tried], trio_token=self.token)
     time.sleep(0.1)
 
+Writer.run = run_and_note
 Writer._run_jobs = answer_first
 """
 

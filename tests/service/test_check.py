@@ -231,10 +231,10 @@ async def test_an_upload_that_is_being_published_is_no_finding(life: Life) -> No
     async with life.opened(hops=Hops()) as opened, trio.open_nursery() as nursery:
         location = await begin_upload(opened.client, NAME)
         location = (await opened.client("PATCH", location, b"layer")).headers["location"]
-        begun, go_on = trio.Event(), threading.Event()
+        begun, go_on, token = trio.Event(), threading.Event(), trio.lowlevel.current_trio_token()
 
         def hold(_tx: object) -> None:
-            trio.from_thread.run_sync(begun.set)
+            trio.from_thread.run_sync(begun.set, trio_token=token)
             go_on.wait()
 
         nursery.start_soon(opened.registry.database.write, hold)

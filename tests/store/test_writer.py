@@ -81,10 +81,11 @@ async def test_a_cancelled_caller_has_queued_nothing(database: Database) -> None
 
 
 async def test_a_caller_cancelled_while_it_waits_learns_its_outcome(database: Database) -> None:
+    token = trio.lowlevel.current_trio_token()
     with trio.CancelScope() as scope:
 
         def add_and_cancel(tx: WriteTx) -> int:
-            trio.from_thread.run_sync(scope.cancel)
+            trio.from_thread.run_sync(scope.cancel, trio_token=token)
             return add(tx, "there")
 
         assert await database.write(add_and_cancel) == 1
