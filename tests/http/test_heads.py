@@ -38,3 +38,13 @@ def test_a_line_is_read_as_it_was_before(length: int) -> None:
     assert heads == [Head("GET", f"/v2/{name}/tags/list", b"n=%d" % number, {"host": "a"}) for number in (1, 2, 1)]
     for _ in range(2):
         assert read_head(f"GET /v2/{name}\t HTTP/1.1\r\nhost: a\r\n\r\n".encode(), Fields()) is None
+
+
+def test_the_fields_of_two_heads_are_known_again_and_no_more() -> None:
+    fields = Fields()
+    texts = [f"host: a\r\ncontent-length: {length}\r\n\r\n" for length in range(3)]
+    first, second = fields.read(texts[0]), fields.read(texts[1])
+    assert fields.read(texts[0]) is first
+    assert fields.read(texts[1]) is second
+    assert fields.read(texts[2]) is fields.read(texts[2])
+    assert fields.read(texts[0]) is not first
