@@ -94,8 +94,8 @@ class Bench:
         for repository, blobs in ((_READ, self._small), (_MANIFESTS, self._small[: len(self._layers)])):
             for digest, body in blobs:
                 push_bytes(connection, repository, digest, body.encode())
-        for number in range(self.sizes.small):
-            push_manifest(connection, _READ, f"t{number}", self._manifest(number))
+        for number, (digest, _) in enumerate(self._small):  # as in any registry, each of them belongs to an image
+            push_manifest(connection, _READ, f"t{number}", self._manifest(number, digest))
         for number in self._images_to_pull():
             push_image(connection, _READ, number, image_digests(number, _LAYER_BYTES), _LAYER_BYTES)
         size = self.sizes.big_bytes
@@ -105,9 +105,9 @@ class Bench:
     def _images_to_pull(self) -> list[int]:
         return [1000 + place * (LAYERS + 1) for place in range(_IMAGES_TO_PULL)]
 
-    def _manifest(self, number: int) -> bytes:
-        """One of the blobs is its config."""
-        return content.manifest(number, self._layers[0], self._layers)
+    def _manifest(self, number: int, config: str) -> bytes:
+        """One of the small blobs is its config."""
+        return content.manifest(number, (config, content.SMALL_BYTES), self._layers)
 
     def _walk(self, port: int, clients: int, name: str, targets: list[str]) -> Work:
         return wrk.walk(port, self._lists(name, targets, 1), clients, self.sizes.seconds, self.core)
@@ -134,7 +134,7 @@ class Bench:
     def put_manifests(self, port: int, clients: int) -> Work:
         lines = []
         for number in range(self.sizes.new_manifests):
-            body = self._manifest(_FIRST_SMALL + number).decode()
+            body = self._manifest(_FIRST_SMALL + number, self._layers[0][0]).decode()
             lines.append(f"PUT\t/v2/{_MANIFESTS}/manifests/n{number}\t{OCI_IMAGE}\t{body}")
         return wrk.push(port, self._lists("new-manifests", lines, clients), clients, self.core)
 

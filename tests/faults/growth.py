@@ -13,6 +13,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING
 
 from registry.oci.media_types import OCI_IMAGE
+from registry.store.reserve import WAL_LIMIT_BYTES
 from tests.faults.report import Report
 from tests.tools.content import CONFIG, digest_of, image
 from tests.tools.daemon import running
@@ -33,9 +34,6 @@ _MIB = 1024 * 1024
 
 _DATABASE_MORE_BYTES = 5 * _MIB
 """Unused pages that the database keeps for what comes next (4 MiB), and a little for how full its pages are."""
-
-_WAL_BYTES = 32 * _MIB
-"""The write-ahead log keeps the length that it once needed."""
 
 _MEMORY_MORE_BYTES = 24 * _MIB
 """What fills up once: SQLite's page caches (12 MiB), hashes of the last 4,096 uploads; what the allocator keeps."""
@@ -99,7 +97,7 @@ class Size:
         most = {
             "files": before.files,
             "database": before.database + _DATABASE_MORE_BYTES,
-            "wal": max(before.wal, _WAL_BYTES),
+            "wal": max(before.wal, WAL_LIMIT_BYTES),
             "memory": before.memory + _MEMORY_MORE_BYTES,
             "descriptors": before.descriptors + 2 * _CLIENTS,
         }
@@ -119,6 +117,7 @@ def settings_of(amount: Amount) -> dict[str, str]:
         "CARGOHOLD_GC__LEASE_SECONDS": str(amount.age_seconds),
         "CARGOHOLD_GC__UNTAGGED_AFTER": age,
         "CARGOHOLD_GC__HISTORY": age,
+        "CARGOHOLD_ACCESS__AUDIT": age,
         "CARGOHOLD_GC__HORIZON": "1s",
         "CARGOHOLD_UPLOADS__IDLE_SECONDS": str(amount.age_seconds),
         "CARGOHOLD_BACKUP__INTERVAL": "1d",
