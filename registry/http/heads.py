@@ -71,7 +71,8 @@ class Fields:
     def read(self, text: str) -> Mapping[str, str] | None:
         """Each with the end of its line, and the empty line; None where any of it is not plain."""
         if text in self._known:
-            return self._known[text]
+            headers = self._known[text] = self._known.pop(text)  # the other one goes first: lengths differ
+            return headers
         headers = _read_fields(text)
         if headers is not None and not _is_plain(headers):
             headers = None

@@ -145,9 +145,12 @@ class Uploads:
             await writer.released.wait()
 
     async def _remove(self, upload_id: str) -> None:
-        with trio.CancelScope(shield=True):
-            await self._registry.database.write(uploads.remove, upload_id)
-            await self._registry.hops(self._registry.files.remove_upload, upload_id)
+        try:
+            with trio.CancelScope(shield=True):
+                await self._registry.database.write(uploads.remove, upload_id)
+                await self._registry.hops(self._registry.files.remove_upload, upload_id)
+        finally:
+            self._begun.forget(upload_id)  # its row may be gone, whatever failed
         self.forget(upload_id)
 
     def forget(self, upload_id: str) -> None:
@@ -198,8 +201,8 @@ class Uploads:
         if upload.id in self._doubtful:
             await self._registry.hops(self._registry.files.renew_upload, upload.id, upload.offset)
             self._doubtful.discard(upload.id)
+        room = self._rooms.lend(PIECE_BYTES if length is None else length + 1)  # may fail; no file is open yet
         file = await self._file(upload)
-        room = self._rooms.lend(PIECE_BYTES if length is None else length + 1)
         intake = Intake(chunk, file, content_hash, length, room)
         try:
             await self._registry.space.promise(file, length)

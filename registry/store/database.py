@@ -51,6 +51,7 @@ class Database(Readers):
 
     async def close(self) -> None:
         """Close every connection, the writer last: it checkpoints, and leaves one file."""
+        self._loop_reader.close()  # on the loop, which may still read with it: in a thread that crashed the process
         await self._hops(self._close)
 
     def _close(self) -> None:

@@ -48,3 +48,11 @@ def test_the_fields_of_two_heads_are_known_again_and_no_more() -> None:
     assert fields.read(texts[1]) is second
     assert fields.read(texts[2]) is fields.read(texts[2])
     assert fields.read(texts[0]) is not first
+
+
+def test_the_fields_without_a_length_stay_known_beside_lengths_that_differ() -> None:
+    fields = Fields()
+    alone = fields.read("host: a\r\n\r\n")
+    for length in range(9):
+        fields.read(f"host: a\r\ncontent-length: {length}\r\n\r\n")
+        assert fields.read("host: a\r\n\r\n") is alone

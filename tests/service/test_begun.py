@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import uuid
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from registry.service.begun import Begun, new_ids
 from registry.service.policy import Policy
 from registry.service.principals import ANONYMOUS
 from registry.service.registry import open_registry
+from registry.store.files import Files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +51,21 @@ async def test_what_has_ended_before_anybody_asked_for_it_is_unknown(tmp_path: P
             await registry.uploads.end(upload_id)
         else:
             await registry.expiry.expire(idle_seconds=-1)
+        with pytest.raises(BlobUploadUnknown):
+            registry.uploads.find(_NAME, ANONYMOUS, upload_id)
+
+
+async def test_a_session_whose_file_could_not_be_removed_is_unknown_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_files: Files, _upload_id: str) -> None:
+        raise OSError(errno.EIO, "no")
+
+    monkeypatch.setattr(Files, "remove_upload", fail)
+    async with open_registry(tmp_path, Policy()) as registry:
+        upload_id = (await registry.uploads.begin(_NAME, ANONYMOUS)).id
+        with pytest.raises(OSError, match="no"):
+            await registry.uploads.end(upload_id)
         with pytest.raises(BlobUploadUnknown):
             registry.uploads.find(_NAME, ANONYMOUS, upload_id)
 
