@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _SECONDS = 1.0
 """Nothing is given again for longer: what is due by the clock, such as to verify a blob, need not wait for a commit."""
 
+_FIELDS = 32
+"""Of a head that is kept: many small ones take far more memory than their bytes."""
+
 _HEAD_BYTES = 2048
 _BODY_BYTES = 16 * 1024
 """Of one that is kept."""
@@ -36,10 +39,6 @@ _ENTRY_BYTES = 3000
 _ALL_BYTES = 4 * 1024 * 1024
 
 _READS = (b"GET ", b"HEAD ")
-
-
-_FIELDS = 32
-"""Of a head that is kept: many small ones take far more memory than their bytes."""
 
 Moment = tuple[object, "Policy"]
 
